@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from actor_store.errors import BlobNotFound, BlobTakendown, InvalidMimeType, InvalidSize
 from repo.cid import Cid
@@ -146,10 +146,14 @@ class BlobReader:
     def find(self, cid: Cid) -> StoredBlob | None:
         """Return a blob's row, whatever its state, or None."""
         row = self._db.one(f"SELECT {_COLUMNS} FROM blob WHERE cid = ?", (str(cid),))
-        if row is None:
-            return None
-        text, mime_type, size, temp_key, takedown_ref, created_at = row
-        return StoredBlob(Cid.parse(text), mime_type, size, temp_key, takedown_ref, created_at)
+        return None if row is None else _blob_of(row)
+
+    def list_largest(self, *, limit: int) -> list[StoredBlob]:
+        """Return the largest blobs in any state, largest first. Scans the table: use a thread."""
+        rows = self._db.all(
+            f"SELECT {_COLUMNS} FROM blob ORDER BY size DESC, cid LIMIT ?", (limit,)
+        )
+        return [_blob_of(row) for row in rows]
 
     def get_servable(self, cid: Cid) -> StoredBlob:
         """Return a blob that may be served: permanent, not taken down. Raises `BlobNotFound`."""
@@ -396,3 +400,8 @@ class BlobTransactor(BlobReader):
             f"DELETE FROM record_blob WHERE recordUri IN ({places}) RETURNING blobCid", tuple(uris)
         )
         return [Cid.parse(text) for text in dict.fromkeys(text for (text,) in rows)]
+
+
+def _blob_of(row: tuple[Any, ...]) -> StoredBlob:
+    text, mime_type, size, temp_key, takedown_ref, created_at = row
+    return StoredBlob(Cid.parse(text), mime_type, size, temp_key, takedown_ref, created_at)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -37,6 +38,7 @@ from pds.accounts.accounts import Accounts
 from pds.accounts.logins import MIN_LOGIN_MS
 from pds.accounts.register import AccountRegister
 from pds.accounts.session_tokens import SessionTokens, TokenIssuer
+from pds.administration.administration import Administration
 from pds.config import Settings
 from pds.config.settings import ServiceTarget
 from pds.crawlers import Crawlers
@@ -49,6 +51,7 @@ from pds.fairness.stranger_share import FETCHES, StrangerShare, fetch_turns, loo
 from pds.fairness.streams import Streams
 from pds.fairness.turns import Turns
 from pds.hold_document import find_hold_document
+from pds.mail.background import BackgroundMails
 from pds.mail.mailer import Mailer
 from pds.monitoring.health.check import HealthCheck
 from pds.monitoring.health.server_check import make_health_check
@@ -56,6 +59,7 @@ from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.client_address import ClientAddresses
 from pds.monitoring.requests.statistics import RequestStatistics
 from pds.monitoring.requests.subscribers import Subscribers
+from pds.oauth.derived_secrets import derived_secret
 from pds.oauth.opening import open_oauth
 from pds.oauth.provider import OAuth
 from pds.opening import (
@@ -76,6 +80,8 @@ from pds.pending.run_record import end_run
 from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
 from pds.rate_limits.admin_guesses import AdminGuesses
+from pds.second_factors.passkeys import RelyingParty
+from pds.second_factors.second_factors import SecondFactors
 from pds.service_auth.issuer import ServiceTokens
 from pds.service_auth.verifier import ServiceAuth
 from repo.keys import K256PrivateKey, K256PublicKey, PrivateKey
@@ -251,11 +257,15 @@ class AppContext(ReadContext):
     """For requests proxied to other services, with its own connection pool."""
     proxy_share: ProxyShare
     mailer: Mailer
+    background_mails: BackgroundMails
+    second_factors: SecondFactors
     imports: Imports
     reserving: Turns
     """Turns at reserving signing keys, which are written one at a time."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
+    administration: Administration
+    """What only the pages of the administrator need."""
     later: Later
     """Work that goes on after an answer."""
     oauth: OAuth | None
@@ -290,6 +300,9 @@ class AppContext(ReadContext):
         self.proxy_http = self._open_http(stack, PROXY_CONNECTIONS)
         self.proxy_share = ProxyShare(self.askers)
         self.mailer = Mailer.of(settings)
+        self.background_mails = BackgroundMails()
+        stack.push_async_callback(self.background_mails.close)
+        self.second_factors = self._make_second_factors()
         self.imports = Imports()
         self.reserving = Turns(
             "signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10
@@ -297,6 +310,16 @@ class AppContext(ReadContext):
         self.admin_guesses = AdminGuesses(self.client_addresses)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
         stack.push_async_callback(self.crawlers.close)
+        self.administration = Administration(
+            settings,
+            stack,
+            self.accounts.db,
+            requests=self.requests,
+            actor_store=self.actor_store,
+            sequencer=self.sequencer,
+            mailer=self.mailer,
+            crawlers=self.crawlers,
+        )
         self.later = Later()
         stack.push_async_callback(self.later.close)
         self.oauth = None if self.entryway else self._open_oauth(stack)
@@ -313,6 +336,20 @@ class AppContext(ReadContext):
             session_tokens=self.session_tokens,
             hostname=self.settings.hostname,
             min_login_ms=self._min_login_ms,
+        )
+
+    def _make_second_factors(self) -> SecondFactors:
+        settings = self.settings
+        origin = settings.public_url
+        return SecondFactors(
+            self.accounts.db,
+            secret=derived_secret(settings.secrets.jwt_secret, "second factors"),
+            party=RelyingParty(
+                id=urlsplit(origin).hostname or settings.hostname,
+                name=settings.service_name,
+                origin=origin,
+            ),
+            required=settings.signin.require_second_factor,
         )
 
     def _open_oauth(self, stack: AsyncExitStack) -> OAuth:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ipaddress import ip_address
 from itertools import chain, repeat
 from typing import Final
@@ -27,14 +27,14 @@ class CrawlNotRequested(Exception):
     """A relay did not accept the request; the message says why."""
 
 
-async def request_crawl(http: SafeHttp, crawler: str, *, host: str) -> None:
+async def request_crawl(http: SafeHttp, crawler: str, *, host: str, trusted: bool = True) -> None:
     """Ask the relay with the base URL `crawler` to crawl `host`. Raises `CrawlNotRequested`."""
     if _is_in_vain(crawler, host=host):
         raise CrawlNotRequested(f"it is not on this machine, so it cannot reach {host}")
     url = f"{crawler}/xrpc/com.atproto.sync.requestCrawl"
     try:
         response = await http.post_json(
-            url, {"hostname": host}, trusted=True, timeout_ms=_ANSWER_MS
+            url, {"hostname": host}, trusted=trusted, timeout_ms=_ANSWER_MS
         )
     except FetchError as exc:
         raise CrawlNotRequested(exc.reason) from exc
@@ -54,6 +54,8 @@ class Crawlers:
     def __init__(
         self, urls: Iterable[str], *, host: str, http: SafeHttp, interval_s: float = INTERVAL_S
     ) -> None:
+        self.on_answer: Callable[[str, str], Awaitable[None]] | None = None
+        """Awaited with the URL of a relay, and why it did not accept; empty if it did."""
         self._urls = tuple(url for url in urls if not _is_in_vain(url, host=host))
         self._host = host
         self._http = http
@@ -70,6 +72,22 @@ class Crawlers:
             return
         loop = asyncio.get_running_loop()
         self._due = loop.call_at(max(self._earliest_s, loop.time()), self._notify)
+
+    async def ask(self, url: str, *, trusted: bool = True) -> None:
+        """Ask a host to crawl this server, now. Raises `CrawlNotRequested`.
+
+        One that is not `trusted` cannot be in a private network.
+        """
+        try:
+            await request_crawl(self._http, url, host=self._host, trusted=trusted)
+        except CrawlNotRequested as exc:
+            await self._note(url, str(exc))
+            raise
+        await self._note(url, "")
+
+    async def _note(self, url: str, reason: str) -> None:
+        if self.on_answer is not None:
+            await self.on_answer(url, reason)
 
     async def close(self) -> None:
         """Cancel running notifications, and send no more."""
@@ -91,7 +109,7 @@ class Crawlers:
 
     async def _tell(self, url: str) -> None:
         try:
-            await request_crawl(self._http, url, host=self._host)
+            await self.ask(url)
         except CrawlNotRequested as exc:
             if url not in self._failing:
                 self._failing.add(url)

@@ -24,7 +24,8 @@ class LoopBlocks:
 def loop_blocks() -> Iterator[LoopBlocks]:
     """Measure every step that event loops of this thread take until the end of a `with` block."""
     seen = LoopBlocks()
-    # As the server does at its start. What a test session has loaded is a hundred times as much.
+    # As the server does at its start. It is never undone, for then each collection to come would
+    # look at all that the session has loaded.
     gc.collect()
     gc.freeze()
     run = asyncio.Handle._run
@@ -43,4 +44,3 @@ def loop_blocks() -> Iterator[LoopBlocks]:
         yield seen
     finally:
         asyncio.Handle._run = run  # type: ignore[method-assign]
-        gc.unfreeze()

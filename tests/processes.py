@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.warm_python import start_python
+
 _ROOT = Path(__file__).resolve().parents[1]
 _READY_S = 30.0
 _STOP_S = 20.0
@@ -55,15 +57,20 @@ def run_pds(
     timeout_s: float = 60.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run a `pds` command to its end. `module` is `pds`, or one that makes it another."""
-    return subprocess.run(  # noqa: S603 (our own program)
+    process = start_python(
         [sys.executable, "-m", module, *args],
         env=clean_environment({"PYTHONPATH": str(_ROOT), **(env or {})}),
         cwd=cwd,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout_s,
-        check=False,
     )
+    with process:
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 @dataclass
@@ -86,9 +93,7 @@ class ServerProcess:
     ) -> ServerProcess:
         """Start `command` with nothing but `env`, and wait until it answers."""
         with log_file.open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 (a server under test)
-                command, env=env, cwd=cwd, stdout=log, stderr=subprocess.STDOUT
-            )
+            process = start_python(command, env=env, cwd=cwd, stdout=log, stderr=subprocess.STDOUT)
         server = cls(url, log_file, process)
         server._wait_until_ready()
         return server

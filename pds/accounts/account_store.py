@@ -13,18 +13,19 @@ from pds.accounts.account import ActorAccount
 from pds.accounts.errors import AccountNotFound, NoLogin
 from repo.syntax import Did
 
-_COLUMNS: Final = """
+COLUMNS: Final = """
 SELECT actor.did, actor.handle, actor.createdAt, actor.takedownRef, actor.deactivatedAt,
        actor.deleteAfter, account.email, account.emailConfirmedAt, account.invitesDisabled
 """
-_SELECT: Final = f"{_COLUMNS} FROM actor LEFT JOIN account ON account.did = actor.did"
+"""The beginning of a SELECT whose rows `account_of` reads."""
+_SELECT: Final = f"{COLUMNS} FROM actor LEFT JOIN account ON account.did = actor.did"
 # `+?` keeps SQLite, built with STAT4, from replanning the join for each bound DID (10 us).
 _BY_DID: Final = f"{_SELECT} WHERE actor.did = +?"
 _BY_DIDS: Final = f"{_SELECT} WHERE actor.did IN (SELECT value FROM carray(?))"
 _BY_HANDLE: Final = f"{_SELECT} WHERE lower(actor.handle) = lower(?)"
 # An inner join, so that SQLite starts from the index on the address.
 _BY_EMAIL: Final = (
-    f"{_COLUMNS} FROM account JOIN actor ON actor.did = account.did"
+    f"{COLUMNS} FROM account JOIN actor ON actor.did = account.did"
     " WHERE lower(account.email) = lower(?)"
 )
 _PAGE: Final = (
@@ -80,7 +81,7 @@ class AccountStore:
     def find_many(self, dids: Sequence[str]) -> dict[str, ActorAccount]:
         """Return the accounts of `dids` that exist, in any state, by DID."""
         rows = self._db.all(_BY_DIDS, (array_of(dids),))
-        return {row[0]: _account_of(row) for row in rows}
+        return {row[0]: account_of(row) for row in rows}
 
     def list_page(self, *, limit: int, after: tuple[str, str] | None = None) -> list[ActorAccount]:
         """Return a page of accounts in any state, oldest first.
@@ -88,12 +89,12 @@ class AccountStore:
         `after` is the `created_at` and DID of the last account on the previous page.
         """
         created_at, did = after or (None, None)
-        return [_account_of(row) for row in self._db.all(_PAGE, (created_at, did, limit))]
+        return [account_of(row) for row in self._db.all(_PAGE, (created_at, did, limit))]
 
     def iter_all(self) -> Iterator[ActorAccount]:
         """Iterate over all accounts in any state, oldest first."""
         rows = self._db.iter(f"{_SELECT} ORDER BY actor.createdAt, actor.did")
-        return (_account_of(row) for row in rows)
+        return (account_of(row) for row in rows)
 
     def count(self) -> int:
         """Return the number of accounts in any state."""
@@ -172,7 +173,7 @@ def _visible(
 ) -> ActorAccount | None:
     if row is None:
         return None
-    account = _account_of(row)
+    account = account_of(row)
     if account.takedown_ref is not None and not include_takendown:
         return None
     if account.deactivated_at is not None and not include_deactivated:
@@ -180,7 +181,8 @@ def _visible(
     return account
 
 
-def _account_of(row: tuple[Any, ...]) -> ActorAccount:
+def account_of(row: tuple[Any, ...]) -> ActorAccount:
+    """Return the account in a row of `COLUMNS`."""
     did, handle, created_at, takedown_ref, deactivated_at, delete_after = row[:6]
     email, email_confirmed_at, invites_disabled = row[6:]
     return ActorAccount(

@@ -150,6 +150,15 @@ class Accounts(AccountRegister):
         if self.store.get(did).email is not None:
             self.access_cutoffs.remember(did, await write(self.db, remove))
 
+    async def sign_out_everywhere(self, did: Did) -> None:
+        """End every session of an account, those of browsers and access tokens included."""
+
+        def end() -> int:
+            self.sessions.end_all(did)
+            return self.access_cutoffs.save(did)
+
+        self.access_cutoffs.remember(did, await write(self.db, end))
+
     async def update_handle(self, did: Did, handle: str) -> None:
         """Change the account's handle. Raises `HandleNotAvailable`."""
 

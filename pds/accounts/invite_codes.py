@@ -35,6 +35,11 @@ _PAGES: Final = {
     """,
 }
 
+_NEWEST: Final = (
+    f"SELECT {COLUMNS}, rowid FROM invite_code WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
+)
+_LAST_ROW: Final = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class InviteUse:
@@ -152,6 +157,15 @@ class InviteReader:
         last = rows[-1]
         head = epoch_ms_of(last[5]) if sort == "recent" else last[6]
         return self._with_uses([row[:6] for row in rows]), f"{head}::{last[0]}"
+
+    def newest(self, *, limit: int, before: int | None) -> tuple[list[InviteCode], int | None]:
+        """Return the codes that were made last, and the `before` of the next page, if any.
+
+        Goes along the table, whatever its size, unlike `page`.
+        """
+        rows = self._db.all(_NEWEST, (_LAST_ROW if before is None else before, limit + 1))
+        more = rows[limit - 1][-1] if len(rows) > limit else None
+        return self._with_uses([row[:-1] for row in rows[:limit]]), more
 
     def _with_uses(self, rows: Sequence[tuple[Any, ...]]) -> list[InviteCode]:
         uses: dict[str, list[InviteUse]] = {}

@@ -117,6 +117,18 @@ class RefreshTokens:
             "DELETE FROM refresh_token WHERE id = ? AND did = ?", [(one, did) for one in family]
         )
 
+    def count_by_password(self, did: Did, *, now_s: float) -> list[tuple[str | None, int]]:
+        """Return the number of sessions of each app password; None is the account's own password.
+
+        A session's newest token is the one that has no successor.
+        """
+        return self._db.all(
+            "SELECT appPasswordName, count(*) FROM refresh_token"
+            " WHERE did = ? AND nextId IS NULL AND expiresAt > ?"
+            " GROUP BY appPasswordName ORDER BY appPasswordName",
+            (did, iso_of(now_s)),
+        )
+
     def revoke_all(self, did: Did) -> None:
         """Delete every token of an account."""
         self._db.run("DELETE FROM refresh_token WHERE did = ?", (did,))

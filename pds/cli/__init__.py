@@ -11,6 +11,7 @@ from pds.cli.program import Program
 
 COMMANDS: Final = {
     "account": "Create, list and change accounts.",
+    "admin": "Repair the sign-in of the administrator's pages.",
     "blob": "Take blobs down, and put them back.",
     "blobs": "Move all blobs to S3, or back to the disk.",
     "car": "Inspect, check, edit, compare, export and import repositories in CAR files.",

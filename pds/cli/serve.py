@@ -77,6 +77,7 @@ def serve(replica_url: str | None, env_file: Path | None) -> None:
         blobs = await asyncio.to_thread(_count_blobs, settings)
 
     def begin(ctx: AppContext) -> None:
+        ctx.administration.examinations.environ = variables.values
         _announce(ctx, blobs)
         if replicator is not None:
             replicator.start()

@@ -26,6 +26,7 @@ from pds.config.groups.accounts import (
     InviteSettings,
     OAuthSettings,
     SecretSettings,
+    SignInSettings,
 )
 from pds.config.groups.hold import HoldSettings
 from pds.config.groups.identity import IdentitySettings
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings
     blobstore: BlobstoreSettings
     secrets: SecretSettings
+    signin: SignInSettings
     invites: InviteSettings
     email: EmailSettings
     identity: IdentitySettings

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pds.config.mail_address import parse_address
@@ -11,8 +12,8 @@ from pds.mail.html_to_text import html_to_text
 from pds.mail.message import InvalidMail, Mail
 from pds.mail.sendmail import SendmailTransport
 from pds.mail.smtp import SmtpTransport
-from pds.mail.texts import Branding, password_changed_mail, token_mail
-from pds.mail.transport import LogTransport, MailTransport
+from pds.mail.texts import Branding, password_changed_mail, sign_in_code_mail, token_mail
+from pds.mail.transport import LogTransport, MailNotSent, MailTransport
 
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
@@ -27,17 +28,29 @@ _ACCOUNTS: Final = "PDS_EMAIL_SMTP_URL"
 _MODERATION: Final = "PDS_MODERATION_EMAIL_SMTP_URL"
 
 
+@dataclass(frozen=True, slots=True)
+class MailOutcome:
+    """What became of a mail."""
+
+    mail: Mail
+    state: str
+    """`sent`, `failed`, or `unsent` without a mail server."""
+    reason: str = ""
+    """Why it failed."""
+
+
 class Mailer:
     """Composes and sends mails: tokens over one transport, moderators' messages over another.
 
-    `on_mail` is called with every mail before it is sent. Methods raise `MailNotSent` and
-    `InvalidMail`.
+    `on_mail` is called with every mail before it is sent, `on_outcome` is awaited after that.
+    Methods raise `MailNotSent` and `InvalidMail`.
     """
 
     def __init__(
         self, branding: Branding, *, accounts: MailTransport, moderation: MailTransport
     ) -> None:
         self.on_mail: Callable[[Mail], None] | None = None
+        self.on_outcome: Callable[[MailOutcome], Awaitable[None]] | None = None
         self._branding = branding
         self._accounts = accounts
         self._moderation = moderation
@@ -60,6 +73,10 @@ class Mailer:
         """Send a token to `email`, the address of `account`."""
         await self._send(self._accounts, token_mail(self._branding, purpose, account, email, token))
 
+    async def send_sign_in_code(self, account: ActorAccount, email: str, code: str) -> None:
+        """Send a code that finishes a sign-in to `email`, the address of `account`."""
+        await self._send(self._accounts, sign_in_code_mail(self._branding, account, email, code))
+
     async def send_password_changed(
         self, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]
     ) -> None:
@@ -76,7 +93,18 @@ class Mailer:
     async def _send(self, transport: MailTransport, mail: Mail) -> None:
         if self.on_mail is not None:
             self.on_mail(mail)
-        await transport.send(mail)
+        try:
+            await transport.send(mail)
+        except (MailNotSent, InvalidMail) as exc:
+            reason = exc.reason if isinstance(exc, MailNotSent) else str(exc)
+            await self._tell(MailOutcome(mail, "failed", reason))
+            raise
+        state = "unsent" if isinstance(transport, LogTransport) else "sent"
+        await self._tell(MailOutcome(mail, state))
+
+    async def _tell(self, outcome: MailOutcome) -> None:
+        if self.on_outcome is not None:
+            await self.on_outcome(outcome)
 
 
 def _transport(

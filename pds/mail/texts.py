@@ -28,6 +28,7 @@ _SUBJECTS: Final = {
     EmailTokenPurpose.PLC_OPERATION: "PLC Update Operation Requested",
 }
 _PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - a template
+_SIGN_IN_CODE: Final = "sign_in_code"
 _APP_PASSWORDS_SHOWN: Final = 50
 _MAX_NAME_LENGTH: Final = 60
 _CONFIRMATION_LINK: Final = "https://bsky.app/intent/verify-email?code="
@@ -66,6 +67,12 @@ def token_mail(
         link = _CONFIRMATION_LINK + quote(token)
     values = {"token": token, "link": link, "minutes": LIFETIME_S // 60}
     return _mail(purpose, _SUBJECTS[purpose], branding, account, email, values)
+
+
+def sign_in_code_mail(branding: Branding, account: ActorAccount, email: str, code: str) -> Mail:
+    """Return the mail with a code that finishes a sign-in, valid as long as a token."""
+    values = {"token": code, "minutes": LIFETIME_S // 60}
+    return _mail(_SIGN_IN_CODE, f"Your sign-in code: {code}", branding, account, email, values)
 
 
 def password_changed_mail(

@@ -18,8 +18,10 @@ _log = structlog.get_logger(__name__)
 class MailNotSent(Exception):
     """The mail server did not accept a mail. The log tells the operator why."""
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = "") -> None:
         super().__init__("The mail could not be sent. Try again later.")
+        self.reason = reason
+        """Why, for the operator."""
 
 
 class MailTransport(Protocol):
@@ -55,4 +57,4 @@ class LogTransport:
 def not_sent(setting: str, address: str, *, reason: str, remedy: str) -> MailNotSent:
     """Log why a mail was not accepted and what to do, and return the error to raise."""
     _log.error("mail not sent", setting=setting, server=address, reason=reason, remedy=remedy)
-    return MailNotSent()
+    return MailNotSent(f"{address}: {reason}")

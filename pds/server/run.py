@@ -99,6 +99,7 @@ async def serve(
             await _listen_for_metrics(stack, metrics_port, ctx)
         tune_garbage_collector()
         ctx.upload_sweep.start()
+        ctx.administration.sampler.start()
         if ctx.oauth is not None:
             ctx.oauth.sweep.start()
         stack.push_async_callback(_end, asyncio.create_task(reserve.keep_from_now_on()))

@@ -15,6 +15,7 @@ from pds.context import AppContext, ReadContext
 from pds.entryway.exchange import entryway_of
 from pds.rate_limits.limiter import RateLimiter
 from pds.web.account.routes import account_routes
+from pds.web.admin.routes import admin_routes
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
@@ -39,7 +40,7 @@ Most API routes are under /xrpc/
 
     Protocol: https://atproto.com
 """
-_PACKAGES: Final = {area: f"pds.web.{area}" for area in ("account", "oauth", "sign_in")}
+_PACKAGES: Final = {area: f"pds.web.{area}" for area in ("account", "admin", "oauth", "sign_in")}
 """The packages with templates, by the area that templates name."""
 _ROBOTS: Final = """# Hello!
 # This server holds public repositories of the AT Protocol; crawling them is welcome.
@@ -59,6 +60,7 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
     if ctx.oauth is not None:
         yield from oauth_routes(site, ctx.oauth)
         yield from account_routes(site, ctx.oauth)
+    yield from admin_routes(site)
     yield from style_routes(ctx.settings.branding)
     yield from routes_of_every_server()
 

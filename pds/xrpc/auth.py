@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import hdrs, web
 
@@ -60,6 +61,10 @@ class Authentication:
         """Verify the Authorization header of a request as its method demands."""
         return await auth(self._ctx, request)
 
+    async def note_action(self, request: web.Request, nsid: str, body: Mapping[str, Any]) -> None:
+        """Write down what the administrator has changed."""
+        await note_action(self._ctx, request, nsid, _subject_of(body))
+
     def ensure_current(self, credentials: Credentials) -> None:
         """Raise `ExpiredToken`, or `OAuthError`, if the session has ended meanwhile."""
         if not isinstance(credentials, UserCredentials):
@@ -68,6 +73,12 @@ class Authentication:
             self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
         elif self._ctx.oauth is None or not self._ctx.oauth.tokens.is_current(credentials.token_id):
             raise InvalidOAuthToken("Invalid token")
+
+
+async def note_action(ctx: AppContext, request: web.Request, action: str, subject: str) -> None:
+    """Write down what the administrator has changed by an API."""
+    address = ctx.client_addresses.of(request).text
+    await ctx.administration.actions.note(action, subject, address=address, via="api")
 
 
 def user(
@@ -255,6 +266,14 @@ def _bearer(scheme: str, token: str) -> str:
     if scheme != "bearer":
         raise InvalidToken("Unexpected authorization type")
     return token
+
+
+def _subject_of(body: Mapping[str, Any]) -> str:
+    """Return what a call is about, as far as its body names one thing."""
+    subject = body.get("subject")
+    named = {**body, **(subject if isinstance(subject, Mapping) else {})}
+    found = (named.get(name) for name in ("did", "uri", "account", "recipientDid"))
+    return next((each for each in found if isinstance(each, str)), "")
 
 
 def _parse_header(request: web.Request) -> tuple[str, str]:

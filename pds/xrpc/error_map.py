@@ -26,6 +26,7 @@ from pds.oauth.scopes.missing import ScopeMissing
 from pds.pending.import_turns import ImportUnderWay
 from pds.rate_limits.errors import TooManyRequests
 from pds.repos import errors as repo_errors
+from pds.second_factors import errors as factor_errors
 from pds.service_auth.jwt import ServiceJwtError
 from pds.xrpc.errors import XrpcError, out_of_files
 from pds.xrpc.oauth_access import DpopChallenge
@@ -118,6 +119,14 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     account_errors.MissingTokenId: (401, "MissingTokenId"),
     account_errors.InvalidToken: (400, "InvalidToken"),
     account_errors.ExpiredToken: (400, "ExpiredToken"),
+    # Second factors
+    factor_errors.SecondFactorRequired: (401, "AuthFactorTokenRequired"),
+    factor_errors.WrongCode: (400, "InvalidToken"),
+    factor_errors.TooManyWrongCodes: (429, "RateLimitExceeded"),
+    factor_errors.PasskeyRefused: (400, "InvalidRequest"),
+    factor_errors.TooManyPasskeys: (400, "InvalidRequest"),
+    factor_errors.AppExists: (400, "InvalidRequest"),
+    factor_errors.AddressNotConfirmed: (400, "InvalidRequest"),
     # Changes of accounts
     lifecycle_errors.DidMismatch: (400, "InvalidRequest"),
     lifecycle_errors.HoldAccount: (400, "InvalidRequest"),

@@ -20,7 +20,13 @@ from pds.monitoring.requests.request_info import note_caller, request_id_of
 from pds.repos.damage import report_damage
 from pds.xrpc import body
 from pds.xrpc.call import Answer
-from pds.xrpc.credentials import Anonymous, Credentials, RefreshCredentials, UserCredentials
+from pds.xrpc.credentials import (
+    AdminCredentials,
+    Anonymous,
+    Credentials,
+    RefreshCredentials,
+    UserCredentials,
+)
 from pds.xrpc.error_map import is_out_of_files, to_xrpc
 from pds.xrpc.errors import XrpcError, invalid_request
 from pds.xrpc.methods import C, C_contra, Method
@@ -194,6 +200,8 @@ class XrpcRouter(Generic[C]):
         if self._rate_limiter is not None:
             await self._rate_limiter.count_call(call.request, method.nsid, call)
         answer = await method.handler(call)
+        if isinstance(call.credentials, AdminCredentials) and not route.is_query:
+            await self._note_action(call, method.nsid)
         response = respond(call.request, answer, private=method.auth is not None)
         if type(response) is web.Response and body_length(response) > LARGE_ANSWER_BYTES:
             holders = self._ctx.askers()
@@ -201,6 +209,10 @@ class XrpcRouter(Generic[C]):
                 await response.prepare(call.request)
                 await response.write_eof()
         return response
+
+    async def _note_action(self, call: C, nsid: str) -> None:
+        if self._authentication is not None:
+            await self._authentication.note_action(call.request, nsid, call.body)
 
     def _parse_params(self, request: web.Request, nsid: str) -> dict[str, Any]:
         pairs = parse_query(request.rel_url.raw_query_string)

@@ -6,16 +6,19 @@ from typing import Final
 
 from pds.accounts.email_rules import check_email
 from pds.accounts.email_tokens import EmailTokenPurpose
-from pds.accounts.errors import NoEmailAddress, UnknownAccount
+from pds.accounts.errors import NoEmailAddress, TokenRequired, UnknownAccount
 from pds.accounts.scopes import FULL
+from pds.context import AppContext
 from pds.lifecycle.acting import get_acting_account
 from pds.lifecycle.mailed_tokens import send_token
 from pds.rate_limits.limit import DAY_S, HOUR_S, by_did
 from pds.rate_limits.method_limits import calls
+from pds.second_factors.errors import AddressNotConfirmed
 from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import NOBODY, XrpcMethods
 from pds.xrpc.oauth_demands import account, never
+from repo.syntax import Did
 
 _IN_ACCOUNT_PAGES: Final = (
     "Use the account manager interface to update email address associated with an account"
@@ -60,7 +63,8 @@ async def request_email_update(call: XrpcCall) -> Answer:
     account = get_acting_account(call.ctx, call.user.did, absent=UnknownAccount())
     if account.email is None:
         raise NoEmailAddress
-    if account.email_confirmed_at is None:
+    # Turning mailed codes off takes a token, too.
+    if account.email_confirmed_at is None and not call.ctx.second_factors.mails(account.did):
         return {"tokenRequired": False}
     await send_token(call.ctx, account, EmailTokenPurpose.UPDATE_EMAIL)
     return {"tokenRequired": True}
@@ -73,6 +77,33 @@ async def request_email_update(call: XrpcCall) -> Answer:
 )
 async def update_email(call: XrpcCall) -> Answer:
     """com.atproto.server.updateEmail"""
-    email = check_email(call.body["email"])
-    await call.ctx.accounts.emails.change(call.user.did, email, token=call.body.get("token"))
+    ctx, did, body = call.ctx, call.user.did, call.body
+    email, token, wanted = (
+        check_email(body["email"]),
+        body.get("token"),
+        body.get("emailAuthFactor"),
+    )
+    account = get_acting_account(ctx, did, absent=UnknownAccount())
+    if wanted is None or account.email is None:
+        await ctx.accounts.emails.change(did, email, token=token)
+    elif email.lower() == account.email:
+        await _set_mailed_codes(ctx, did, wanted=wanted, token=token)
+    elif wanted:
+        raise AddressNotConfirmed
+    elif not token:
+        raise TokenRequired
+    else:
+        await ctx.accounts.emails.change(did, email, token=token)
+        await ctx.second_factors.turn_off_mail(did)
     return None
+
+
+async def _set_mailed_codes(ctx: AppContext, did: Did, *, wanted: bool, token: str | None) -> None:
+    """Turn codes by mail on, or off if a mailed token shows that the owner wants it."""
+    if wanted:
+        await ctx.second_factors.turn_on_mail(did)
+        return
+    if not token:
+        raise TokenRequired
+    await ctx.accounts.email_tokens.use(did, EmailTokenPurpose.UPDATE_EMAIL, token)
+    await ctx.second_factors.turn_off_mail(did)

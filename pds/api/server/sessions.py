@@ -10,6 +10,7 @@ from pds.accounts.scopes import STANDARD, SessionScope
 from pds.accounts.sessions import Session
 from pds.context import AppContext
 from pds.lifecycle.acting import get_acting_account
+from pds.lifecycle.second_factors import check_second_factor
 from pds.rate_limits.limit import DAY_S, MINUTE_S, by_identifier_and_ip
 from pds.rate_limits.method_limits import calls
 from pds.xrpc.auth import refresh, user
@@ -37,6 +38,7 @@ async def create_session(call: XrpcCall) -> Answer:
         allow_takendown=body.get("allowTakendown", False),
         asker=call.asker,
     )
+    await check_second_factor(call.ctx, login, body.get("authFactorToken"), asker=call.asker)
     session = await accounts.sessions.create(login)
     return await _session_output(call.ctx, login.account, session)
 
@@ -66,7 +68,7 @@ async def get_session(call: XrpcCall) -> Answer:
     """com.atproto.server.getSession"""
     ctx, did = call.ctx, call.user.did
     account = get_acting_account(ctx, did, hide_takendown=True, absent=_no_user_info(did))
-    output = {**_account_output(account), **await _session_did_doc(ctx, did)}
+    output = {**_account_output(ctx, account), **await _session_did_doc(ctx, did)}
     if not call.user.granted.allows_account("email", "read"):
         return {name: value for name, value in output.items() if name not in _ABOUT_EMAIL}
     return output
@@ -82,16 +84,17 @@ async def _session_output(
     return {
         "accessJwt": session.access_jwt,
         "refreshJwt": session.refresh_jwt,
-        **_account_output(account),
+        **_account_output(ctx, account),
         **await _session_did_doc(ctx, account.did),
     }
 
 
-def _account_output(account: ActorAccount) -> dict[str, Any]:
+def _account_output(ctx: AppContext, account: ActorAccount) -> dict[str, Any]:
     output: dict[str, Any] = {
         "did": account.did,
         "handle": account.shown_handle,
         "emailConfirmed": account.email_confirmed_at is not None,
+        "emailAuthFactor": ctx.second_factors.mails(account.did),
         "active": account.active,
     }
     if account.email is not None:

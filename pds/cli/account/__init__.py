@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "activate": "End a deactivation, if the account's DID points to this server.",
     "takedown": "Take an account down: hide it and end its sessions.",
     "untakedown": "Reverse a takedown. Sessions that it ended stay ended.",
+    "second-factor": "Help people who have lost their second factor.",
     "quota": "Show or set how much space an account may use, database and blobs together.",
     "delete": "Delete an account with its repository, blobs and events.",
 }

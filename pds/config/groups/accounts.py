@@ -37,6 +37,16 @@ class SecretSettings(Group):
     )
 
 
+class SignInSettings(Group):
+    """What people need to sign in besides their password."""
+
+    require_second_factor: bool = Field(
+        False,
+        alias="PDS_REQUIRE_SECOND_FACTOR",
+        description="Whether all accounts need one; those that have none get codes by email",
+    )
+
+
 class InviteSettings(Group):
     """Whether an account needs an invite code, and how users earn codes."""
 

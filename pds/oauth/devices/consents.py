@@ -29,6 +29,15 @@ class Consents:
         )
         return None if data is None else frozenset(orjson.loads(data).get(_SCOPES, ()))
 
+    def list_of(self, did: Did, *, limit: int = 200) -> dict[str, frozenset[str]]:
+        """Return the scopes agreed to, by client_id, the latest consent first."""
+        rows = self._db.all(
+            "SELECT clientId, data FROM authorized_client WHERE did = ?"
+            " ORDER BY updatedAt DESC LIMIT ?",
+            (did, limit),
+        )
+        return {client: frozenset(orjson.loads(data).get(_SCOPES, ())) for client, data in rows}
+
     async def remember(self, did: Did, client_id: str, scopes: frozenset[str]) -> None:
         """Add scopes to those that the person has agreed to."""
 

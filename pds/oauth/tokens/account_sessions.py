@@ -34,9 +34,14 @@ class AccountSessions:
         """End one session of an account; return whether there was one."""
         return await write(self._db, lambda: self._rows.delete_by_id(did, token_id))
 
-    async def end_all(self, did: Did) -> None:
-        """End every session of an account."""
-        await write(self._db, lambda: self._rows.delete_all(did))
+    async def end_of_client(self, did: Did, client_id: str) -> None:
+        """End every session that an account has by one client."""
+        await write(
+            self._db,
+            lambda: self._db.run(
+                "DELETE FROM token WHERE did = ? AND clientId = ?", (did, client_id)
+            ),
+        )
 
 
 def _listed(session: TokenRow) -> ListedSession:

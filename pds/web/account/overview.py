@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from pds.reporting import format_size
+from pds.repos.quotas import storage_status
 from pds.web.account.session import ACCOUNT_PATH, People, Person
 from pds.web.pages.visit import Visit
 
@@ -16,4 +18,14 @@ def overview_routes(people: People) -> Iterator[web.RouteDef]:
 
 
 async def _show(visit: Visit, person: Person) -> web.StreamResponse:
-    return visit.page("account/overview.html", account=person.account)
+    account = person.account
+    storage = await storage_status(visit.site.ctx, account.did)
+    quota = storage["quotaBytes"]
+    return visit.page(
+        "account/overview.html",
+        account=account,
+        is_active=account.active,
+        used=format_size(storage["usedBytes"]),
+        quota=None if quota is None else format_size(quota),
+        percent=None if not quota else min(100, 100 * storage["usedBytes"] // quota),
+    )

@@ -17,9 +17,10 @@ from pds.web.operator.firehose import list_subscribers
 from pds.web.operator.imports import import_car, list_imports, missing_blobs, put_blob
 from pds.web.operator.keys import replace_key
 from pds.web.operator.quota import set_quota
+from pds.web.operator.second_factors import reset_second_factors
 from pds.web.operator.sequencer import raise_seq
 from pds.web.operator.usage import account_usage, list_usage, server_storage
-from pds.xrpc.auth import admin
+from pds.xrpc.auth import admin, note_action
 from pds.xrpc.error_map import to_xrpc
 
 BLOB_STORES: Final = "/_holdfast/blob-stores/{store}"
@@ -36,9 +37,12 @@ ROUTES: Final[Mapping[tuple[str, str], OperatorHandler]] = {
     ("POST", BLOB_STORES): move_blobs,
     ("PUT", "/_holdfast/signing-key/{account}"): replace_key,
     ("PUT", "/_holdfast/quota/{account}"): set_quota,
+    ("DELETE", "/_holdfast/second-factors/{account}"): reset_second_factors,
     ("PUT", "/_holdfast/sequencer"): raise_seq,
 }
 """Everything below `/_holdfast/` that each server has, by verb and path."""
+
+_READING: Final = frozenset({"GET", "HEAD"})
 
 
 def operator_routes(
@@ -57,6 +61,10 @@ def _for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable
         try:
             await admin(ctx, request)
             response = _json(await handler(OperatorCall.of(request)))
+            if request.method not in _READING:
+                # The path without its query, which may have an e-mail address.
+                subject = request.match_info.get("account", "")
+                await note_action(ctx, request, f"{request.method} {_route_of(request)}", subject)
         except Exception as exc:
             error = to_xrpc(for_operator(report_damage(ctx, exc)))
             if error.status == 500:
@@ -66,6 +74,11 @@ def _for_operator(handler: OperatorHandler) -> Callable[[web.Request], Awaitable
         return response
 
     return answer
+
+
+def _route_of(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
 
 
 def _json(body: dict[str, Any]) -> web.Response:

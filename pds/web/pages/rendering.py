@@ -34,7 +34,7 @@ class Templates:
         self._values = values
         self._environments: dict[str, jinja2.Environment] = {}
 
-    def render(self, name: str, language: Language, **values: Any) -> str:
+    def render(self, name: str, language: Language, /, **values: Any) -> str:
         """Return the text of a page. Raises `jinja2.UndefinedError` if a value is missing."""
         return self._environment(language).get_template(name).render(**values)
 

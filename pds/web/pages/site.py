@@ -48,6 +48,17 @@ class Site(Shared):
         """Return the route of a form that only a page of this server, in this browser, can send."""
         return web.post(path, partial(self._post, do))
 
+    def part(self, path: str, show: Show) -> web.RouteDef:
+        """Return the route of a part of a page, which a script of that page loads again."""
+        return web.get(path, partial(self._part, show))
+
+    async def _part(self, show: Show, request: web.Request) -> web.StreamResponse:
+        visit = await self._visit(request)
+        if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            error = PageError(403, "This was not asked for by a page of this server.")
+            return self._error_page(visit, error)
+        return await self._guarded(visit, partial(show, visit))
+
     async def _get(self, show: Show, request: web.Request) -> web.StreamResponse:
         visit = await self._visit(request)
         if not is_navigation(request.headers):

@@ -46,10 +46,14 @@ class Visit:
     """What this request has done, for the next page to say."""
 
     @property
+    def address_group(self) -> str:
+        """The client's address, or the network that counts as one."""
+        return self.site.ctx.client_addresses.of(self.request).group
+
+    @property
     def asker(self) -> Asker:
         """Who is counted for the passwords that are checked."""
-        group = self.site.ctx.client_addresses.of(self.request).group
-        return Asker(group, partial(while_present, self.request))
+        return Asker(self.address_group, partial(while_present, self.request))
 
     @property
     def csrf(self) -> str:

@@ -15,12 +15,13 @@ from pds.accounts.hashing import OPERATOR, Asker, Hashing, PasswordHasher
 from pds.accounts.sessions import Session
 from pds.fairness.turns import TooBusy
 from repo.syntax import Did
+from tests.known_passwords import unknown_passwords
 from tests.pds.accounts.conftest import ALICE, BOB, MakeAccount
 
 
 @pytest.fixture
 def hasher() -> Iterator[Hashing]:
-    with ThreadPoolExecutor(1) as threads:
+    with unknown_passwords(), ThreadPoolExecutor(1) as threads:
         yield Hashing(threads)
 
 

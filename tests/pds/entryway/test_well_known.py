@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.entryway import Entryway
 from tests.pds.conftest import Pds
 

@@ -64,7 +64,8 @@ class Page:
 
     def __post_init__(self) -> None:
         parser = _Forms()
-        parser.feed(self.reply.body.decode())
+        if self.reply.headers.get("Content-Type", "").startswith("text/html"):
+            parser.feed(self.reply.body.decode())
         self.forms = parser.forms
         self.text = " ".join(parser.text.split())
 

@@ -21,6 +21,7 @@ from identity.did_document import InvalidDidDocument
 from identity.plc import PlcError
 from pds.accounts.errors import AccountError, InvalidToken, UnknownAccount
 from pds.accounts.invite_codes import InvalidInviteCursor
+from pds.administration.second_factor import TooManyWrongCodes as TooManyAdminCodes
 from pds.config import ConfigError
 from pds.config.mail_address import InvalidMailAddress
 from pds.config.mail_url import InvalidMailUrl
@@ -68,6 +69,7 @@ ABOVE_XRPC = frozenset(
 )
 """Rooms of `pds` that may raise an `XrpcError`, or answer no requests."""
 INTERNAL: dict[type[Exception], str] = {
+    TooManyAdminCodes: "only on the administrator's pages, which tell what to do",
     blob_errors.BlobFileMissing: "getBlob and commits answer for it; else the disk lost a file",
     blob_errors.BlobObjectChanged: "only for writers with a condition, which no request is",
     blob_errors.BlobObjectMissing: "a bucket's; the store makes a BlobFileMissing of it",

@@ -59,7 +59,7 @@ async def test_sessions_that_are_over_are_not_listed(
     assert sessions.list_of(ALICE) == []
 
 
-async def test_a_person_ends_one_session_or_all(
+async def test_a_person_ends_one_session_or_those_of_a_client(
     tokens: OAuthTokens, sessions: AccountSessions, db: Database
 ) -> None:
     answers = [await SignIn().issue(tokens) for _ in range(3)]
@@ -71,6 +71,8 @@ async def test_a_person_ends_one_session_or_all(
     with pytest.raises(InvalidToken):
         tokens.verify(answers[0].access_token, JKT)
     assert count(db) == 3
-    await sessions.end_all(ALICE)
+    await sessions.end_of_client(ALICE, "https://other.example/client.json")
+    assert count(db) == 3
+    await sessions.end_of_client(ALICE, CLIENT_ID)
     assert db.all("SELECT did FROM token") == [(BOB,)]
     assert tokens.verify(bobs.access_token, JKT)

@@ -1,0 +1,1 @@
+"""Second factors: what people show besides their password when they sign in."""

@@ -1,0 +1,82 @@
+"""The page of everything that is signed in: browsers, apps by OAuth, apps by a password."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from pds.oauth.devices.sign_ins import SignedInDevice
+from pds.oauth.tokens.session import ListedSession
+from pds.web.account.clients import shown_client
+from pds.web.account.session import ACCOUNT_PATH, SIGN_IN_PATH, People, Person
+from pds.web.pages.form import Form
+from pds.web.pages.strangers_texts import on_one_line
+from pds.web.pages.visit import Visit
+
+_PATH = f"{ACCOUNT_PATH}/sessions"
+_AGENT_CHARACTERS = 120
+
+
+def session_routes(people: People) -> Iterator[web.RouteDef]:
+    """Yield the page and its forms."""
+    pages = SessionPages(people)
+    yield people.get(_PATH, pages.show)
+    yield people.post(f"{_PATH}/browser", pages.end_browser)
+    yield people.post(f"{_PATH}/app", pages.end_app)
+    yield people.post(f"{_PATH}/all", pages.end_all)
+
+
+class SessionPages:
+    """Shows and ends sessions."""
+
+    def __init__(self, people: People) -> None:
+        self._oauth = people.oauth
+        self._accounts = people.site.ctx.accounts
+
+    async def show(self, visit: Visit, person: Person) -> web.StreamResponse:
+        """Return the page."""
+        did = person.account.did
+        browsers = self._oauth.sign_ins.of_account(did)
+        return visit.page(
+            "account/sessions.html",
+            account=person.account,
+            browsers=[_browser(one, visit.device.id) for one in browsers],
+            apps=[_app(one) for one in self._oauth.sessions.list_of(did)],
+            by_password=self._accounts.sessions.count_by_password(did),
+        )
+
+    async def end_browser(self, visit: Visit, person: Person, form: Form) -> web.StreamResponse:
+        """Sign the account out of a browser, maybe this one."""
+        await self._oauth.sign_ins.forget(person.account.did, form.text("device"))
+        return visit.redirect(_PATH, notice=visit.gettext("That browser is signed out."))
+
+    async def end_app(self, visit: Visit, person: Person, form: Form) -> web.StreamResponse:
+        """End a session of an app."""
+        await self._oauth.sessions.end(person.account.did, form.text("session"))
+        return visit.redirect(_PATH, notice=visit.gettext("That app is signed out."))
+
+    async def end_all(self, visit: Visit, person: Person, _form: Form) -> web.StreamResponse:
+        """End every session, that of this browser as well."""
+        await self._accounts.sign_out_everywhere(person.account.did)
+        await visit.rotate()
+        return visit.redirect(SIGN_IN_PATH, notice=visit.gettext("You are signed out everywhere."))
+
+
+def _browser(device: SignedInDevice, here: str) -> dict[str, object]:
+    return {
+        "id": device.device_id,
+        "agent": on_one_line(device.user_agent or "", _AGENT_CHARACTERS),
+        "address": device.ip_address,
+        "seen": device.last_seen_at,
+        "is_here": device.device_id == here,
+    }
+
+
+def _app(session: ListedSession) -> dict[str, object]:
+    return {
+        "id": session.token_id,
+        "client": shown_client(session.client_id),
+        "since": session.created_at,
+        "used": session.updated_at,
+    }

@@ -1,0 +1,1 @@
+"""The pages below `/admin`, for who has the administrator's password."""

@@ -1,0 +1,116 @@
+"""`/admin/firehose`, `/admin/crawlers` and `/admin/mails`: what this server sends to others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from aiohttp import web
+
+from database.timestamps import iso_of
+from pds.config.addresses import parse_base_url
+from pds.crawlers import CrawlNotRequested
+from pds.translations.language import deferred as _
+from pds.web.admin.desk import ROOT, AdminVisit, Desk
+from pds.web.admin.views import LONGEST
+from pds.web.pages.form import Form
+from pds.web.pages.strangers_texts import on_one_line
+
+_PAGE: Final = 50
+_DAY_S: Final = 24 * 60 * 60
+_MONTH_S: Final = 30 * _DAY_S
+_MAIL_STATES: Final = {
+    "": _("All mails"),
+    "sent": _("Sent"),
+    "failed": _("Failed"),
+    "unsent": _("Not sent: no mail server is set"),
+}
+
+
+def traffic_routes(desk: Desk) -> Iterator[web.RouteDef]:
+    """Yield the pages, and the form that asks a host to crawl."""
+    yield desk.get("/firehose", _show_firehose)
+    yield desk.get("/crawlers", _show_crawlers)
+    yield desk.post("/crawlers", _ask)
+    yield desk.get("/mails", _show_mails)
+
+
+async def _show_firehose(visit: AdminVisit) -> web.StreamResponse:
+    newest = visit.ctx.sequencer.current_seq
+    return visit.page(
+        "firehose.html",
+        newest=newest,
+        subscribers=[
+            {
+                "address": each.address.text,
+                "agent": on_one_line(each.user_agent or "", LONGEST),
+                "is_live": each.position.live,
+                "lag": each.lag_events(newest),
+                "seq": each.position.seq,
+                "cursor": each.cursor,
+                "connected_at": iso_of(each.connected_at_s),
+            }
+            for each in visit.ctx.subscribers
+        ],
+        cut_off=visit.ctx.sequencer.subscriptions.cut_off,
+    )
+
+
+async def _show_crawlers(visit: AdminVisit) -> web.StreamResponse:
+    return _crawlers(visit)
+
+
+def _crawlers(visit: AdminVisit, *, typed: str = "", problem: str = "") -> web.Response:
+    return visit.page(
+        "crawlers.html",
+        status=400 if problem else 200,
+        hosts=visit.admin.crawls.hosts(),
+        public_host=visit.ctx.settings.public_host,
+        typed=typed,
+        problem=problem,
+    )
+
+
+async def _ask(visit: AdminVisit, form: Form) -> web.StreamResponse:
+    typed = form.text("host").strip()[:300]
+    gettext = visit.visit.gettext
+    try:
+        url = parse_base_url(typed)
+    except ValueError:
+        problem = gettext(_("This is not a host: type its name, such as relay.example.com."))
+        return _crawlers(visit, typed=typed, problem=problem)
+    try:
+        # A host that is only typed here must not be one of a private network.
+        await visit.ctx.crawlers.ask(url, trusted=url in visit.ctx.settings.crawlers)
+    except CrawlNotRequested as exc:
+        said = on_one_line(str(exc), LONGEST)
+        problem = gettext(_("%(host)s did not accept: %(reason)s"), host=url, reason=said)
+        return _crawlers(visit, typed=typed, problem=problem)
+    await visit.note("request-crawl", url)
+    return visit.back("/crawlers", _("%(host)s was asked to crawl this server."), host=url)
+
+
+async def _show_mails(visit: AdminVisit) -> web.StreamResponse:
+    state, before = visit.query("state"), visit.number("before")
+    state = state if state in _MAIL_STATES else ""
+    mails = visit.admin.mails.page(limit=_PAGE, before=before, state=state or None)
+    more = len(mails) == _PAGE and f"{ROOT}/mails?state={state}&before={mails[-1].id}"
+    return visit.page(
+        "mails.html",
+        state=state,
+        states=_MAIL_STATES,
+        mails=[
+            {
+                "at": each.at,
+                "recipient": on_one_line(each.recipient, LONGEST),
+                "subject": on_one_line(each.subject, LONGEST),
+                "state": each.state,
+                "reason": on_one_line(each.reason, LONGEST),
+            }
+            for each in mails
+        ],
+        today=visit.admin.mails.counts(seconds=_DAY_S),
+        month=visit.admin.mails.counts(seconds=_MONTH_S),
+        is_first=before is None,
+        next=more,
+    )
