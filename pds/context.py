@@ -51,7 +51,6 @@ from pds.fairness.stranger_share import FETCHES, StrangerShare, fetch_turns, loo
 from pds.fairness.streams import Streams
 from pds.fairness.turns import Turns
 from pds.hold_document import find_hold_document
-from pds.mail.background import BackgroundMails
 from pds.mail.mailer import Mailer
 from pds.monitoring.health.check import HealthCheck
 from pds.monitoring.health.server_check import make_health_check
@@ -257,7 +256,6 @@ class AppContext(ReadContext):
     """For requests proxied to other services, with its own connection pool."""
     proxy_share: ProxyShare
     mailer: Mailer
-    background_mails: BackgroundMails
     second_factors: SecondFactors
     imports: Imports
     reserving: Turns
@@ -300,8 +298,6 @@ class AppContext(ReadContext):
         self.proxy_http = self._open_http(stack, PROXY_CONNECTIONS)
         self.proxy_share = ProxyShare(self.askers)
         self.mailer = Mailer.of(settings)
-        self.background_mails = BackgroundMails()
-        stack.push_async_callback(self.background_mails.close)
         self.second_factors = self._make_second_factors()
         self.imports = Imports()
         self.reserving = Turns(

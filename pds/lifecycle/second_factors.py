@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
+from pds.mail.message import InvalidMail
+from pds.mail.transport import MailNotSent
 from pds.second_factors.errors import SecondFactorRequired
 
 if TYPE_CHECKING:
@@ -11,6 +15,8 @@ if TYPE_CHECKING:
     from pds.accounts.hashing import Asker
     from pds.accounts.logins import Login
     from pds.context import AppContext
+
+_log = structlog.get_logger(__name__)
 
 
 async def check_second_factor(
@@ -33,11 +39,17 @@ async def check_second_factor(
 async def mail_code(ctx: AppContext, account: ActorAccount) -> None:
     """Mail a code to an account, if it gets mailed codes and got none a moment ago.
 
-    Neither the result nor the time taken tells whether a mail is on its way.
+    Neither the result nor the time taken tells whether a mail is on its way. Raises `TooBusy`.
     """
     if account.email is None or not ctx.second_factors.mails(account.did):
         return
     code = await ctx.second_factors.mailed.create(account.did)
     if code is not None:
-        sending = ctx.mailer.send_sign_in_code(account, account.email, code)
-        ctx.background_mails.start(sending, about="a code to sign in")
+        ctx.later.start(_send(ctx, account, account.email, code))
+
+
+async def _send(ctx: AppContext, account: ActorAccount, email: str, code: str) -> None:
+    try:
+        await ctx.mailer.send_sign_in_code(account, email, code)
+    except (InvalidMail, MailNotSent) as exc:
+        _log.warning("a code to sign in could not be mailed", did=account.did, reason=str(exc))

@@ -72,7 +72,7 @@ def token_mail(
 def sign_in_code_mail(branding: Branding, account: ActorAccount, email: str, code: str) -> Mail:
     """Return the mail with a code that finishes a sign-in, valid as long as a token."""
     values = {"token": code, "minutes": LIFETIME_S // 60}
-    return _mail(_SIGN_IN_CODE, f"Your sign-in code: {code}", branding, account, email, values)
+    return _mail(_SIGN_IN_CODE, "Sign-in Code", branding, account, email, values)
 
 
 def password_changed_mail(

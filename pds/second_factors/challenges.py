@@ -14,7 +14,8 @@ from database.connection import Database
 from database.timestamps import Clock
 from pds.second_factors.errors import PasskeyRefused
 
-LIFETIME_S: Final = 5 * 60
+LIFETIME_S: Final = 30 * 60
+"""As long as a page may lie open before its passkey is asked for."""
 _RANDOM_BYTES: Final = 16
 _TIME_BYTES: Final = 8
 _LENGTH: Final = _RANDOM_BYTES + _TIME_BYTES + 32
@@ -29,7 +30,7 @@ class Challenges:
         self._clock = clock
 
     def make(self, *bound_to: str) -> bytes:
-        """Return a challenge that is valid for five minutes, for this purpose only."""
+        """Return a challenge that is valid for half an hour, for this purpose only."""
         expires_at = int(self._clock()) + LIFETIME_S
         data = secrets.token_bytes(_RANDOM_BYTES) + expires_at.to_bytes(_TIME_BYTES)
         return data + self._sign(data, bound_to)

@@ -36,7 +36,7 @@ from webauthn.helpers.structs import (
 
 from database.connection import Database
 from database.timestamps import Clock, iso_of
-from pds.second_factors.challenges import LIFETIME_S, Challenges
+from pds.second_factors.challenges import Challenges
 from pds.second_factors.errors import PasskeyCopied, PasskeyRefused, TooManyPasskeys
 from repo.syntax import Did
 
@@ -44,6 +44,8 @@ MAX_EACH: Final = 20
 MAX_ANSWER: Final = 16_384
 """Characters of what a browser answers; usual ones have 1,000."""
 MAX_NAME: Final = 60
+_TIMEOUT_MS: Final = 5 * 60 * 1000
+"""How long a browser waits for its person."""
 _MAX_ID_BYTES: Final = 1_023
 _SET_UP: Final = "set up"
 _SECOND: Final = "second"
@@ -109,7 +111,7 @@ class Passkeys:
             user_name=user_name,
             user_id=user_id,
             challenge=self._challenges.make(_SET_UP, did, device_id),
-            timeout=LIFETIME_S * 1000,
+            timeout=_TIMEOUT_MS,
             authenticator_selection=AuthenticatorSelectionCriteria(
                 resident_key=ResidentKeyRequirement.REQUIRED,
                 user_verification=UserVerificationRequirement.PREFERRED,
@@ -124,7 +126,7 @@ class Passkeys:
         options = generate_authentication_options(
             rp_id=self._party.id,
             challenge=self._challenges.make(*_purpose(did), device_id),
-            timeout=LIFETIME_S * 1000,
+            timeout=_TIMEOUT_MS,
             user_verification=needs.REQUIRED if did is None else needs.PREFERRED,
         )
         return options_to_json(options)

@@ -22,6 +22,7 @@ from pds.second_factors.schema import create_tables
 from pds.second_factors.sealing import Sealer
 from pds.second_factors.totp import is_short
 from pds.second_factors.trusted_browsers import TrustedBrowsers
+from pds.second_factors.waiting import WaitingSignIns
 from repo.syntax import Did
 
 
@@ -66,6 +67,7 @@ class SecondFactors:
         challenges = Challenges(db, self._derived("challenges"), clock=clock)
         self.passkeys = Passkeys(db, party, challenges, clock=clock)
         self.trusted = TrustedBrowsers(db, clock=clock)
+        self.waiting = WaitingSignIns(self._derived("waiting"), clock=clock)
         self._recovery = RecoveryCodes(db)
         self._guesses = Guesses(db, clock=clock)
 

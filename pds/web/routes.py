@@ -19,6 +19,7 @@ from pds.web.admin.routes import admin_routes
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
+from pds.web.pages.rendering import file_handler, page_headers
 from pds.web.pages.site import Site
 from pds.web.pages.style import style_routes
 from pds.xrpc.responses import add_common_headers, preflight
@@ -40,7 +41,10 @@ Most API routes are under /xrpc/
 
     Protocol: https://atproto.com
 """
-_PACKAGES: Final = {area: f"pds.web.{area}" for area in ("account", "admin", "oauth", "sign_in")}
+_PACKAGES: Final = {
+    **{area: f"pds.web.{area}" for area in ("account", "admin", "oauth", "sign_in")},
+    "factors": "pds.web.account.factors",
+}
 """The packages with templates, by the area that templates name."""
 _ROBOTS: Final = """# Hello!
 # This server holds public repositories of the AT Protocol; crawling them is welcome.
@@ -57,6 +61,7 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
         yield web.get("/account{path:(/.*)?}", _at_entryway)
     site = Site(ctx, limiter, _PACKAGES)
+    yield _passkey_script()
     if ctx.oauth is not None:
         yield from oauth_routes(site, ctx.oauth)
         yield from account_routes(site, ctx.oauth)
@@ -110,6 +115,11 @@ async def _atproto_did(request: web.Request) -> web.Response:
     if did is None:
         return web.Response(status=404, text="User not found")
     return web.Response(text=did)
+
+
+def _passkey_script() -> web.RouteDef:
+    headers = page_headers() | {"Cache-Control": "max-age=300"}
+    return web.get("/assets/passkeys.js", file_handler("passkeys.js", "text/javascript", headers))
 
 
 async def _change_password(request: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ from pds.web.account.app_passwords import app_password_routes
 from pds.web.account.apps import app_routes
 from pds.web.account.data import data_routes
 from pds.web.account.email import email_routes
+from pds.web.account.factors.routes import factor_routes
 from pds.web.account.handle import handle_routes
 from pds.web.account.invites import invite_routes
 from pds.web.account.overview import overview_routes
@@ -39,5 +40,6 @@ def account_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
         data_routes,
         invite_routes,
         state_routes,
+        factor_routes,
     ):
         yield from routes(people)

@@ -13,8 +13,9 @@ from aiohttp import web
 from pds.accounts.logins import Login
 from pds.web.account.session import SIGN_IN_PATH, People, next_path
 from pds.web.pages.form import Form
+from pds.web.pages.site import Do
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.passwords import PasswordPage
+from pds.web.sign_in.passwords import PasswordPage, Step
 from pds.web.sign_in.sign_up import SignUpPage
 
 _PATH = "/account"
@@ -26,7 +27,8 @@ def signing_in_routes(people: People) -> Iterator[web.RouteDef]:
     site = people.site
     yield site.get(SIGN_IN_PATH, pages.show)
     yield site.get(f"{_PATH}/sign-up", pages.show_sign_up)
-    yield site.post(SIGN_IN_PATH, pages.sign_in)
+    for name, step in pages.sign_in_steps().items():
+        yield site.post(f"{_PATH}/{name}", step)
     yield site.post(f"{_PATH}/sign-up", pages.sign_up)
     yield site.post(f"{_PATH}/choose", pages.choose)
     yield site.post(f"{_PATH}/sign-out", pages.sign_out)
@@ -56,9 +58,15 @@ class SigningIn:
         """Return the page for signing up."""
         return self._sign_ups.show(visit, self._purpose(visit.request.query.get("next", "")))
 
-    async def sign_in(self, visit: Visit, form: Form) -> web.StreamResponse:
-        """Check the password, and show the account."""
-        return await self._passwords.sign_in(visit, self._purpose(form.text("next")), form)
+    def sign_in_steps(self) -> dict[str, Do]:
+        """Return the steps that check who the person is, by the names of their forms."""
+        return {name: self._to_account(step) for name, step in self._passwords.steps().items()}
+
+    def _to_account(self, step: Step) -> Do:
+        async def do(visit: Visit, form: Form) -> web.StreamResponse:
+            return await step(visit, self._purpose(form.text("next")), form)
+
+        return do
 
     async def sign_up(self, visit: Visit, form: Form) -> web.StreamResponse:
         """Create an account, and show it."""

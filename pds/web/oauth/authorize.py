@@ -27,7 +27,7 @@ from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
 from pds.web.pages.site import Site
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.passwords import PasswordPage
+from pds.web.sign_in.passwords import PasswordPage, Step
 from pds.web.sign_in.purpose import Purpose
 from pds.web.sign_in.sign_up import SignUpPage
 
@@ -41,7 +41,6 @@ def authorize_routes(site: Site, oauth: OAuth, logos: ClientLogos) -> Iterator[w
     pages = AuthorizePages(site, oauth, logos)
     yield site.get(AUTHORIZE_PATH, pages.begin)
     for name, step in (
-        ("sign-in", pages.sign_in),
         ("sign-up", pages.sign_up),
         ("choose", pages.choose),
         ("sign-out", pages.sign_out),
@@ -49,6 +48,8 @@ def authorize_routes(site: Site, oauth: OAuth, logos: ClientLogos) -> Iterator[w
         ("reject", pages.reject),
     ):
         yield site.post(f"{AUTHORIZE_PATH}/{name}", partial(pages.step, step))
+    for name, sign_in in pages.sign_in_steps().items():
+        yield site.post(f"{AUTHORIZE_PATH}/{name}", partial(pages.step, sign_in))
 
 
 class AuthorizePages:
@@ -93,9 +94,15 @@ class AuthorizePages:
         except OAuthError as exc:
             return self._refused(visit, exc)
 
-    async def sign_in(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
-        """Check the password, and go on with the account."""
-        return await self._passwords.sign_in(visit, self._purpose(asking), form)
+    def sign_in_steps(self) -> dict[str, _Step]:
+        """Return the steps that check who the person is, by the names of their forms."""
+        return {name: self._for_app(step) for name, step in self._passwords.steps().items()}
+
+    def _for_app(self, step: Step) -> _Step:
+        async def do(visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
+            return await step(visit, self._purpose(asking), form)
+
+        return do
 
     async def sign_up(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
         """Create an account, and go on with it."""

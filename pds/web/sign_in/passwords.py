@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
 from aiohttp import web
 
 from pds.accounts.errors import AccountError, InvalidCredentials
@@ -11,6 +14,9 @@ from pds.web.pages.form import Form
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.purpose import Purpose
+from pds.web.sign_in.second_factor import SecondFactorPage
+
+Step: TypeAlias = Callable[[Visit, Purpose, Form], Awaitable[web.StreamResponse]]
 
 
 class PasswordPage:
@@ -18,6 +24,19 @@ class PasswordPage:
 
     def __init__(self, site: Shared) -> None:
         self._accounts = site.ctx.accounts
+        self._passkeys = site.ctx.second_factors.passkeys
+        self._second_factor = SecondFactorPage(site, self.show)
+
+    def steps(self) -> Mapping[str, Step]:
+        """Return what the forms of these pages do, by their paths below that of the purpose."""
+        second = self._second_factor
+        return {
+            "sign-in": self.sign_in,
+            "passkey": self.passkey,
+            "second-factor": second.check,
+            "second-factor/passkey": second.check_passkey,
+            "second-factor/mail": second.mail,
+        }
 
     def show(
         self,
@@ -33,6 +52,8 @@ class PasswordPage:
             visit,
             "sign_in/sign_in.html",
             status=400 if problem else 200,
+            script=True,
+            passkey=self._passkeys.options_to_sign_in(visit.device.id, None),
             username=username,
             problem=problem,
             remember=remember,
@@ -47,15 +68,19 @@ class PasswordPage:
         try:
             login = await self._check(visit, username, form.text("password"))
             await visit.rotate()
-            return await self._password_is_right(visit, purpose, login, remember=remember)
+            return await self._second_factor.password_is_right(
+                visit, purpose, login, remember=remember
+            )
         except (AccountError, TooBusy) as exc:
             problem = visit.gettext(str(exc))
             return self.show(visit, purpose, username=username, problem=problem, remember=remember)
 
-    async def _password_is_right(
-        self, visit: Visit, purpose: Purpose, login: Login, *, remember: bool
-    ) -> web.StreamResponse:
-        return await purpose.signed_in(visit, login, remember=remember)
+    async def passkey(self, visit: Visit, purpose: Purpose, form: Form) -> web.StreamResponse:
+        """Go on with the account whose passkey the browser has shown."""
+        try:
+            return await self._second_factor.passkey_alone(visit, purpose, form)
+        except AccountError as exc:
+            return self.show(visit, purpose, problem=visit.gettext(str(exc)))
 
     async def _check(self, visit: Visit, username: str, password: str) -> Login:
         login = await self._accounts.logins.check(username, password, asker=visit.asker)

@@ -1,0 +1,1 @@
+"""The pages on which people set up and remove their second factors."""

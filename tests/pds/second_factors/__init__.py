@@ -1,0 +1,1 @@
+"""Tests of second factors, without HTTP."""
