@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -111,6 +112,19 @@ def test_the_administrator_finds_everything_on_phones_and_desktops(
     browser.click("Update every ten seconds")
     browser.wait_for_answer("/admin/now")
 
+    # `pds doctor` beside the server.
+    browser.open(f"{server.url}/admin/health")
+    browser.click("Ask other servers what they see of this one, too")
+    browser.follow("Examine the server")
+    for _ in range(100):
+        if browser.evaluate("document.body.innerText.includes('Result')"):
+            break
+        browser.evaluate("new Promise(done => setTimeout(done, 200))")
+        browser.open(f"{server.url}/admin/health")
+    assert "0 wrong" in browser.evaluate("document.body.innerText")
+    assert faults(browser, axe) == []
+    keep_picture(browser, "examined")
+
     browser.open(f"{server.url}/admin/security")
     browser.follow("Set up an authenticator app")
     assert faults(browser, axe) == []
@@ -123,5 +137,16 @@ def test_the_administrator_finds_everything_on_phones_and_desktops(
     assert browser.evaluate("document.querySelector('#code') !== null")
 
     # Without scripts everything works as well.
+    browser.command("Emulation.setScriptExecutionDisabled", value=True)
     browser.open(f"{server.url}/admin")
     assert browser.evaluate("location.pathname") == "/admin/sign-in"
+    browser.type("#password", password)
+    browser.type("#code", pyotp.TOTP(secret.replace(" ", "")).at(time.time() + 30))
+    browser.follow("Sign in")
+    browser.follow("Accounts")
+    browser.type("#q", person.handle[:5])
+    browser.follow("Search")
+    browser.follow(person.handle)
+    browser.type("#reason", "spam")
+    browser.follow("Take the account down")
+    assert "is taken down" in browser.evaluate("document.querySelector('.notice').textContent")

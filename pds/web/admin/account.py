@@ -95,6 +95,7 @@ async def _page(
         quota="" if usage.quota_bytes is None else format_size(usage.quota_bytes),
         quota_is_own=usage.quota_is_own,
         has_login=account.email is not None,
+        has_factors=ctx.second_factors.of(did).any,
         is_hold=ctx.settings.is_hold(did),
         behind_entryway=ctx.entryway is not None,
         app_passwords=[

@@ -83,6 +83,13 @@ async def reset_password(visit: AdminVisit, account: ActorAccount, _form: Form) 
     return Done("", secret=password)
 
 
+async def reset_second_factors(visit: AdminVisit, account: ActorAccount, _form: Form) -> Done:
+    """Remove all second factors of somebody who has lost them."""
+    _refuse_behind_entryway(visit)
+    await visit.ctx.second_factors.reset(account.did)
+    return Done(_("The password of %(handle)s alone signs in now."))
+
+
 async def set_email(visit: AdminVisit, account: ActorAccount, form: Form) -> Done:
     """Change the e-mail address, which is unconfirmed then."""
     _refuse_behind_entryway(visit)
@@ -147,6 +154,7 @@ STEPS: Final[Mapping[str, Step]] = {
     "restore": restore,
     "quota": set_quota,
     "password": reset_password,
+    "second-factors": reset_second_factors,
     "email": set_email,
     "handle": set_handle,
     "allow-invites": allow_invites,
@@ -154,5 +162,5 @@ STEPS: Final[Mapping[str, Step]] = {
     "delete": delete,
 }
 """The forms of an account's page, by the end of their paths."""
-DANGEROUS: Final = frozenset({"password", "email", "handle", "delete"})
+DANGEROUS: Final = frozenset({"password", "second-factors", "email", "handle", "delete"})
 """Those that ask for the administrator's password again."""

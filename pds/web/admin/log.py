@@ -18,6 +18,7 @@ ACTIONS: Final = {
     "restore": _("Restored an account"),
     "quota": _("Changed a quota"),
     "password": _("Set a new password"),
+    "second-factors": _("Removed the second factors of an account"),
     "email": _("Changed an e-mail address"),
     "handle": _("Changed a handle"),
     "allow-invites": _("Let an account invite people"),

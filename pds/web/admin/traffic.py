@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,6 +18,9 @@ from pds.web.pages.form import Form
 from pds.web.pages.strangers_texts import on_one_line
 
 _PAGE: Final = 50
+_is_host: Final = re.compile(
+    r"(https?://)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?/?", re.IGNORECASE | re.ASCII
+).fullmatch
 _DAY_S: Final = 24 * 60 * 60
 _MONTH_S: Final = 30 * _DAY_S
 _MAIL_STATES: Final = {
@@ -74,9 +78,8 @@ def _crawlers(visit: AdminVisit, *, typed: str = "", problem: str = "") -> web.R
 async def _ask(visit: AdminVisit, form: Form) -> web.StreamResponse:
     typed = form.text("host").strip()[:300]
     gettext = visit.visit.gettext
-    try:
-        url = parse_base_url(typed)
-    except ValueError:
+    url = _parse_host(visit, typed)
+    if url is None:
         problem = gettext(_("This is not a host: type its name, such as relay.example.com."))
         return _crawlers(visit, typed=typed, problem=problem)
     try:
@@ -88,6 +91,16 @@ async def _ask(visit: AdminVisit, form: Form) -> web.StreamResponse:
         return _crawlers(visit, typed=typed, problem=problem)
     await visit.note("request-crawl", url)
     return visit.back("/crawlers", _("%(host)s was asked to crawl this server."), host=url)
+
+
+def _parse_host(visit: AdminVisit, typed: str) -> str | None:
+    """Return the URL of a host; None if the text is none. Those of the settings are taken as is."""
+    if typed in visit.ctx.settings.crawlers:
+        return typed
+    try:
+        return parse_base_url(typed) if _is_host(typed) else None
+    except ValueError:
+        return None
 
 
 async def _show_mails(visit: AdminVisit) -> web.StreamResponse:

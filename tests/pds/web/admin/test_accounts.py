@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pyotp
 import pytest
 
 from pds.accounts.account import AccountStatus
 from pds.administration.sessions import RECENT_S
 from repo.cid import Cid
+from repo.syntax import Did
 from tests.pds.conftest import ADMIN_PASSWORD, Account, Pds
 from tests.pds.web.admin.desk import Administrator
 
@@ -86,6 +88,16 @@ async def test_address_and_handle_are_changed_or_the_problem_is_told_at_the_fiel
         assert f'id="{step}-problem"' in body
         assert "<b>" not in body
     assert pds.ctx.accounts.get_account(alice.did) == account
+
+
+async def test_second_factors_that_are_lost_are_removed(pds: Pds, alice: Account) -> None:
+    admin = await Administrator.signed_in(pds)
+    assert "Second factors" not in (await admin.open(f"/admin/accounts/{alice.did}")).text
+    secret = pyotp.random_base32()
+    await pds.ctx.second_factors.set_up_app(Did(alice.did), secret, pyotp.TOTP(secret).now())
+    page = await admin.do(alice.did, "second-factors")
+    assert "The password of alice.test alone signs in now." in page.text
+    assert not pds.ctx.second_factors.needed(Did(alice.did))
 
 
 async def test_invitations_of_an_account_are_stopped_and_allowed(pds: Pds, alice: Account) -> None:
