@@ -134,7 +134,8 @@ async def _change_password(request: web.Request) -> web.Response:
 async def _at_entryway(request: web.Request) -> web.Response:
     """Send people to the server that owns the logins."""
     ctx = request.app[CONTEXT]
-    return web.Response(status=302, headers={"Location": entryway_of(ctx).url + request.path_qs})
+    location = f"{entryway_of(ctx).url}{request.path_qs}"
+    return web.Response(status=302, headers={"Location": location})
 
 
 async def _protected_resource(request: web.Request) -> web.Response:
