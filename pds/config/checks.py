@@ -171,6 +171,15 @@ def _check_email(settings: Settings) -> Iterator[str]:
         yield from _check_mail_address(*address)
 
 
+def _check_second_factors(settings: Settings) -> Iterator[str]:
+    needs_mail = settings.signin.require_second_factor and not settings.service.dev_mode
+    if needs_mail and settings.entryway_service is None and not settings.email.smtp_url:
+        yield (
+            "PDS_REQUIRE_SECOND_FACTOR is set, and accounts without a second factor get codes by "
+            "email: set PDS_EMAIL_SMTP_URL and PDS_EMAIL_FROM_ADDRESS, so that mails can be sent"
+        )
+
+
 def _check_services(settings: Settings) -> Iterator[str]:
     services = settings.services
     for prefix, url, did in (
@@ -313,6 +322,7 @@ _WRITING: Final = (
     _check_blobstore,
     _check_invites,
     _check_email,
+    _check_second_factors,
     _check_services,
     _check_proxy,
     _check_crawlers,

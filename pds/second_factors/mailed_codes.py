@@ -33,21 +33,27 @@ class MailedCodes:
     def since(self, did: Did) -> str | None:
         """Return when codes by mail were turned on; None if they are not."""
         found: str | None = self._db.value(
-            "SELECT createdAt FROM holdfast_email_factor WHERE did = ?", (did,)
+            "SELECT changedAt FROM holdfast_email_factor WHERE did = ? AND isOn", (did,)
         )
         return found
+
+    def find_state(self, did: Did) -> bool | None:
+        """Return whether codes by mail are on; None if they have never been."""
+        found = self._db.value("SELECT isOn FROM holdfast_email_factor WHERE did = ?", (did,))
+        return None if found is None else bool(found)
 
     def turn_on(self, did: Did) -> None:
         """Turn codes by mail on, inside a transaction. May be repeated."""
         self._db.run(
-            "INSERT INTO holdfast_email_factor (did, createdAt) VALUES (?, ?)"
-            " ON CONFLICT (did) DO NOTHING",
+            "INSERT INTO holdfast_email_factor (did, isOn, changedAt) VALUES (?1, 1, ?2)"
+            " ON CONFLICT (did) DO UPDATE SET isOn = 1, changedAt = ?2 WHERE NOT isOn",
             (did, iso_of(self._clock())),
         )
 
     def turn_off(self, did: Did) -> None:
         """Turn codes by mail off, inside a transaction. May be repeated."""
-        self._db.run("DELETE FROM holdfast_email_factor WHERE did = ?", (did,))
+        # The row stays: clients that know the factor as on must be told that it is off.
+        self._db.run("UPDATE holdfast_email_factor SET isOn = 0 WHERE did = ?", (did,))
         self._db.run("DELETE FROM holdfast_mailed_code WHERE did = ?", (did,))
 
     async def create(self, did: Did) -> str | None:

@@ -25,7 +25,8 @@ _TABLES: Final = (
     ) STRICT, WITHOUT ROWID""",
     f"""CREATE TABLE IF NOT EXISTS holdfast_email_factor (
       {_DID} PRIMARY KEY,
-      createdAt TEXT NOT NULL
+      isOn INTEGER NOT NULL,
+      changedAt TEXT NOT NULL
     ) STRICT, WITHOUT ROWID""",
     f"""CREATE TABLE IF NOT EXISTS holdfast_mailed_code (
       {_DID},

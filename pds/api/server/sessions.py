@@ -94,11 +94,13 @@ def _account_output(ctx: AppContext, account: ActorAccount) -> dict[str, Any]:
         "did": account.did,
         "handle": account.shown_handle,
         "emailConfirmed": account.email_confirmed_at is not None,
-        "emailAuthFactor": ctx.second_factors.mails(account.did),
         "active": account.active,
     }
     if account.email is not None:
         output["email"] = account.email
+    mails_codes = ctx.second_factors.mailed.find_state(account.did)
+    if mails_codes is not None:
+        output["emailAuthFactor"] = mails_codes
     if not account.active:
         output["status"] = account.status
     return output

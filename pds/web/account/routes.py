@@ -34,6 +34,7 @@ def account_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
         handle_routes,
         email_routes,
         password_routes,
+        factor_routes,
         app_password_routes,
         session_routes,
         app_routes,

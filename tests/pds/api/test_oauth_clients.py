@@ -43,7 +43,7 @@ async def test_the_address_is_for_those_who_may_read_it(
     ).json
     assert session["did"] == alice.did
     assert session.keys() >= {"handle", "active"}
-    shown = {"email": alice.email, "emailConfirmed": False, "emailAuthFactor": False}
+    shown = {"email": alice.email, "emailConfirmed": False}
     about_email = shown if has_email else {}
     assert {name: session[name] for name in session if name.startswith("email")} == about_email
 

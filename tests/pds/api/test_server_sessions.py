@@ -70,7 +70,6 @@ async def test_an_account_logs_in_by_handle_address_or_did(
             "handle": alice.handle,
             "email": alice.email,
             "emailConfirmed": False,
-            "emailAuthFactor": False,
             "active": True,
         }
         session = await pds.get(GET, bearer(tokens["accessJwt"]))
@@ -149,7 +148,6 @@ async def test_refreshing_renews_both_tokens(pds: Pds, alice: Account) -> None:
         "handle",
         "email",
         "emailConfirmed",
-        "emailAuthFactor",
         "active",
     }
     assert (await pds.get(GET, bearer(reply.json["accessJwt"]))).json["did"] == alice.did

@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
+from database.opening import open_database
 from tests.pds.cli.conftest import Operator
 from tests.processes import clean_environment
 
@@ -113,6 +114,18 @@ def test_handles_that_cannot_be_had_are_refused(operator: Operator) -> None:
         assert message in operator.refuse("account", "update-handle", "keeps.test", handle)
     assert operator.show("keeps.test")["did"] == made["did"]
     assert operator.events_of(made["did"]) == before
+
+
+def test_lost_second_factors_are_removed(operator: Operator) -> None:
+    made = operator.create("lost")
+    with closing(open_database(operator.data / "account.sqlite")) as db:
+        db.run("INSERT INTO holdfast_email_factor VALUES (?, 1, '2026-01-01')", (made["did"],))
+    told = operator.run_json("account", "second-factor", "reset", "lost.test", "--yes")
+    assert (told["did"], told["removed"]["mailedCodes"]) == (made["did"], True)
+    again = operator.run("account", "second-factor", "reset", "lost.test", "--yes")
+    assert again == f"lost.test ({made['did']}) has no second factor any longer.\n"
+    refused = operator.refuse("account", "second-factor", "reset", UNKNOWN, "--yes")
+    assert UNKNOWN in refused
 
 
 def test_an_address_is_changed(operator: Operator) -> None:

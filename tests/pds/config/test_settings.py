@@ -257,6 +257,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"PDS_BLOBSTORE_S3_BUCKET": "b", "PDS_BLOBSTORE_MOVE_TO": "tape"}, "set disk or s3"),
         ({"PDS_BLOBSTORE_S3_ACCESS_KEY_ID": "k"}, "PDS_BLOBSTORE_S3_SECRET_ACCESS_KEY"),
         ({"PDS_EMAIL_FROM_ADDRESS": "a@b.c"}, "PDS_EMAIL_SMTP_URL"),
+        ({"PDS_REQUIRE_SECOND_FACTOR": "true"}, "set PDS_EMAIL_SMTP_URL"),
         ({"PDS_MODERATION_EMAIL_ADDRESS": "a@b.c"}, "PDS_MODERATION_EMAIL_SMTP_URL"),
         (
             {"PDS_EMAIL_SMTP_URL": "http://m", "PDS_EMAIL_FROM_ADDRESS": "a@b.c"},

@@ -67,6 +67,7 @@ class AppPages:
             "factors/app.html",
             status=400 if problem else 200,
             path=FACTORS_PATH,
+            account=person.account,
             fields=visit.hidden(account=person.account.did, offer=offer),
             offer=offer,
             secret=" ".join(secret[at : at + 4] for at in range(0, len(secret), 4)),
