@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 DEV_PORTS = $(if $(filter command line,$(origin PORT)),--port $(PORT) --plc-port $$(($(PORT) - 1)))
 PACKAGES := repo database actor_store sequencer identity pds
 
+# Compiled modules are kept: the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run test lint format hostile soak conformance bench endpoints clean
 .DEFAULT_GOAL := help
 

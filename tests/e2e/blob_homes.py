@@ -19,6 +19,7 @@ from actor_store.blob_store.s3_location import S3Location
 from tests.e2e.world import ENVIRON, World
 from tests.processes import clean_environment
 from tests.seaweedfs import SeaweedFs
+from tests.warm_python import start_python
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,7 +56,7 @@ class Homes:
 def begin(world: World, *args: str) -> subprocess.Popen[str]:
     """Start a command with the settings that the server wrote."""
     words = [*args, "--env-file", str(world.server.data / "dev.env")]
-    return subprocess.Popen(  # noqa: S603 (our own program)
+    return start_python(
         [sys.executable, "-m", "pds", *words],
         env=clean_environment({"PYTHONPATH": str(_ROOT), **ENVIRON}),
         stdout=subprocess.PIPE,

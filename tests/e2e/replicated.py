@@ -22,6 +22,7 @@ from tests.e2e.world import World
 from tests.processes import clean_environment, run_pds
 from tests.seaweedfs import SeaweedFs
 from tests.typed import ROOT
+from tests.warm_python import start_python
 
 LEFT_TO_LITESTREAM = {"PDS_SQLITE_DISABLE_WAL_AUTO_CHECKPOINT": "true"}
 """What the server of a `Replicated` has to be started with."""
@@ -116,7 +117,7 @@ class Replicated:
         """Start a supervisor by a module of tests that makes it another, and its arguments."""
         self._forget_status()
         with self.log_file.open("ab") as log:
-            child = subprocess.Popen(  # noqa: S603 (our own program)
+            child = start_python(
                 [sys.executable, "-m", module, *args, "replicate", "--to", self.url],
                 env=clean_environment({**self.environ, "PYTHONPATH": str(ROOT)}),
                 stdout=log,

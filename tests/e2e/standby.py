@@ -19,6 +19,7 @@ from tests.e2e.replicated import PASSPHRASE
 from tests.e2e.world import ENVIRON
 from tests.processes import clean_environment, run_pds
 from tests.typed import ROOT
+from tests.warm_python import start_python
 
 _PDS = "tests.e2e.quick_leases"
 _WITHIN_S = 60.0
@@ -133,7 +134,7 @@ class Pair:
         log_file = self.replica.parent / f"{args[0]}.log"
         command = [sys.executable, "-m", _PDS, *args, "--env-file", str(self.data / "dev.env")]
         with log_file.open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 (our own program)
+            process = start_python(
                 command, env=clean_environment(self.env), stdout=log, stderr=subprocess.STDOUT
             )
         made = Command(process, log_file)

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import urllib.request
 from contextlib import closing
@@ -17,6 +16,7 @@ import pyrage
 
 from tests.e2e.replicating_server import ReplicatingServer, is_running, wait_until
 from tests.processes import clean_environment, free_port, run_pds
+from tests.warm_python import start_python
 
 
 def test_an_orderly_stop_sends_the_last_writes(
@@ -91,7 +91,7 @@ def test_server_and_replication_start_and_stop_in_any_order(replicated: Replicat
     replicated.stop()
     replicated.more["PDS_REPLICATION_WITH_SERVER"] = "false"
     replicated.more["PDS_REPLICATION_URL"] = replicated.url
-    alone = subprocess.Popen(  # noqa: S603
+    alone = start_python(
         [sys.executable, "-m", "pds", "replicate", "--to", replicated.url],
         env=clean_environment(
             {**replicated.environ, "LOG_DESTINATION": str(replicated.directory / "log")}

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.processes import clean_environment, free_port
+from tests.warm_python import start_python
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 60.0
@@ -32,7 +33,7 @@ def test_a_server_starts_without_its_bucket_and_logs_what_to_do(tmp_path: Path) 
     )
     log = tmp_path / "log"
     with log.open("wb") as file:
-        server = subprocess.Popen(
+        server = start_python(
             [sys.executable, "-m", "pds", "serve"], env=env, stdout=file, stderr=subprocess.STDOUT
         )
     try:

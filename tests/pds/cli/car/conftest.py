@@ -12,6 +12,7 @@ import pytest
 
 from tests.pds.car.cars import car_of
 from tests.processes import clean_environment
+from tests.warm_python import start_python
 
 
 @dataclass(slots=True, frozen=True)
@@ -29,16 +30,16 @@ class Ended:
 
 def run_car(*args: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> Ended:
     """Run `pds car …` to its end. No command ever shows a traceback."""
-    done = subprocess.run(  # noqa: S603 (our own program)
-        command(*args),
-        env=clean_environment(),
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        check=False,
+    pipe = subprocess.PIPE
+    process = start_python(
+        command(*args), env=clean_environment(), cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe
     )
-    ended = Ended(done.returncode, done.stdout, done.stderr.decode())
+    with process:
+        try:
+            out, err = process.communicate(stdin, timeout=60)
+        finally:
+            process.kill()
+    ended = Ended(process.returncode, out, err.decode())
     assert "Traceback" not in ended.err, ended.err
     return ended
 
