@@ -18,6 +18,7 @@ from pds.web.account.routes import account_routes
 from pds.web.admin.routes import admin_routes
 from pds.web.browse.front import front_routes
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
+from pds.web.migrate.routes import migrate_routes
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
 from pds.web.pages.rendering import file_handler, page_headers
@@ -30,7 +31,7 @@ _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 _log = structlog.get_logger(__name__)
 
 _PACKAGES: Final = {
-    **{area: f"pds.web.{area}" for area in ("account", "admin", "oauth", "sign_in")},
+    **{area: f"pds.web.{area}" for area in ("account", "admin", "migrate", "oauth", "sign_in")},
     "factors": "pds.web.account.factors",
 }
 """The packages with templates, by the area that templates name."""
@@ -52,6 +53,7 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
     if ctx.oauth is not None:
         yield from oauth_routes(site, ctx.oauth)
         yield from account_routes(site, ctx.oauth)
+        yield from migrate_routes(site, ctx.oauth)
     yield from admin_routes(site)
     yield from style_routes(ctx.settings.branding)
     yield from front_routes(ctx)
