@@ -16,6 +16,7 @@ from pds.entryway.exchange import entryway_of
 from pds.rate_limits.limiter import RateLimiter
 from pds.web.account.routes import account_routes
 from pds.web.admin.routes import admin_routes
+from pds.web.browse.front import front_routes
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
@@ -28,19 +29,6 @@ _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
 _log = structlog.get_logger(__name__)
 
-_BANNER: Final = r"""
- _   _       _     _  __           _
-| | | | ___ | | __| |/ _| __ _ ___| |_
-| |_| |/ _ \| |/ _` | |_ / _` / __| __|
-|  _  | (_) | | (_| |  _| (_| \__ \ |_
-|_| |_|\___/|_|\__,_|_|  \__,_|___/\__|
-
-This is an AT Protocol Personal Data Server (PDS), run by Holdfast.
-
-Most API routes are under /xrpc/
-
-    Protocol: https://atproto.com
-"""
 _PACKAGES: Final = {
     **{area: f"pds.web.{area}" for area in ("account", "admin", "oauth", "sign_in")},
     "factors": "pds.web.account.factors",
@@ -55,7 +43,6 @@ Allow: /
 
 def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[web.RouteDef]:
     """Yield the routes outside `/xrpc/`. `limiter` counts sign-ins; None without rate limits."""
-    yield _get("/", _front_page)
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
@@ -64,8 +51,11 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
     if ctx.oauth is not None:
         yield from oauth_routes(site, ctx.oauth)
         yield from account_routes(site, ctx.oauth)
+    else:
+        yield web.get("/account{rest:(/.*)?}", _to_entryway)
     yield from admin_routes(site)
     yield from style_routes(ctx.settings.branding)
+    yield from front_routes(ctx)
     yield from routes_of_every_server()
 
 
@@ -91,10 +81,6 @@ def _for_every_origin(handler: _Handler) -> _Handler:
         return response
 
     return answer
-
-
-async def _front_page(_request: web.Request) -> web.Response:
-    return web.Response(text=_BANNER)
 
 
 async def _robots(_request: web.Request) -> web.Response:
@@ -127,6 +113,12 @@ async def _change_password(request: web.Request) -> web.Response:
         location = f"{ctx.entryway.url}{request.path}"
     else:
         location = f"{ctx.settings.public_url}/account/reset-password"
+    return web.Response(status=302, headers={"Location": location})
+
+
+async def _to_entryway(request: web.Request) -> web.Response:
+    """Send a person to where the account is."""
+    location = f"{entryway_of(request.app[CONTEXT]).url}{request.path_qs}"
     return web.Response(status=302, headers={"Location": location})
 
 
