@@ -18,6 +18,7 @@ from pds.web.account.routes import account_routes
 from pds.web.admin.routes import admin_routes
 from pds.web.browse.front import front_routes
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
+from pds.web.migrate.routes import migrate_routes
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
 from pds.web.pages.rendering import file_handler, page_headers
@@ -30,7 +31,7 @@ _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 _log = structlog.get_logger(__name__)
 
 _PACKAGES: Final = {
-    **{area: f"pds.web.{area}" for area in ("account", "admin", "oauth", "sign_in")},
+    **{area: f"pds.web.{area}" for area in ("account", "admin", "migrate", "oauth", "sign_in")},
     "factors": "pds.web.account.factors",
 }
 """The packages with templates, by the area that templates name."""
@@ -46,13 +47,13 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
+        yield web.get("/account{path:(/.*)?}", _at_entryway)
     site = Site(ctx, limiter, _PACKAGES)
     yield _passkey_script()
     if ctx.oauth is not None:
         yield from oauth_routes(site, ctx.oauth)
         yield from account_routes(site, ctx.oauth)
-    else:
-        yield web.get("/account{rest:(/.*)?}", _to_entryway)
+        yield from migrate_routes(site, ctx.oauth)
     yield from admin_routes(site)
     yield from style_routes(ctx.settings.branding)
     yield from front_routes(ctx)
@@ -116,9 +117,10 @@ async def _change_password(request: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": location})
 
 
-async def _to_entryway(request: web.Request) -> web.Response:
-    """Send a person to where the account is."""
-    location = f"{entryway_of(request.app[CONTEXT]).url}{request.path_qs}"
+async def _at_entryway(request: web.Request) -> web.Response:
+    """Send people to the server that owns the logins."""
+    ctx = request.app[CONTEXT]
+    location = f"{entryway_of(ctx).url}{request.path_qs}"
     return web.Response(status=302, headers={"Location": location})
 
 
