@@ -175,7 +175,14 @@ class Desk:
             if await ctx.administration.second_factor.check(code.strip()[:_CODE_CHARACTERS]):
                 return True
         except TooManyWrongCodes as exc:
-            raise PageError(429, str(exc)) from exc
+            raise PageError(
+                429,
+                _("Too many wrong codes were given today."),
+                _(
+                    "On the server's machine, the command “pds admin reset-second-factor” removes"
+                    " the second factor."
+                ),
+            ) from exc
         # Counted as a wrong password is, or the code could be guessed.
         await ctx.admin_guesses.note_wrong(visit.request)
         return False
