@@ -29,6 +29,7 @@ from pds.web.pages.cookies import set_cookie
 from pds.web.pages.form import Form
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.passkey_script import PASSKEY_SCRIPT
 from pds.web.sign_in.purpose import Purpose
 from repo.syntax import Did
 
@@ -172,7 +173,7 @@ class SecondFactorPage:
             visit,
             "sign_in/second_factor.html",
             status=400 if problem else 200,
-            script=True,
+            script=PASSKEY_SCRIPT,
             waiting=self._factors.waiting.sign(waiting, visit.device.id),
             passkey=self._factors.passkeys.options_to_sign_in(visit.device.id, waiting.did),
             required=self._factors.required,
