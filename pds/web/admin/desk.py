@@ -72,7 +72,7 @@ class AdminVisit:
         return int(text) if _is_number(text) else None
 
     def page(
-        self, template: str, *, status: int = 200, script: bool = False, **values: Any
+        self, template: str, *, status: int = 200, script: str = "", **values: Any
     ) -> web.Response:
         """Render a page with the menu."""
         return self.visit.page(
