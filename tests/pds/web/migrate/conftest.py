@@ -16,7 +16,7 @@ from tests.pds.conftest import Account, Pds, start_pds
 from tests.pds.web.browser import Browser, Page
 from tests.processes import free_port
 
-NEW_PASSWORD = "new-password"  # noqa: S105 (of a test)
+NEW_PASSWORD = "new-password"
 
 
 @dataclass
@@ -67,9 +67,7 @@ async def two(tmp_path: Path) -> AsyncIterator[TwoServers]:
         yield both
 
 
-async def _start(
-    stack: AsyncExitStack, data: Path, did: str, domain: str, **more: str
-) -> Pds:
+async def _start(stack: AsyncExitStack, data: Path, did: str, domain: str, **more: str) -> Pds:
     data.mkdir()
     port = free_port()
     environ = {
