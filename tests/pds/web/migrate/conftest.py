@@ -68,7 +68,7 @@ async def two(tmp_path: Path) -> AsyncIterator[TwoServers]:
 
 
 async def _start(stack: AsyncExitStack, data: Path, did: str, domain: str, **more: str) -> Pds:
-    data.mkdir()
+    data.mkdir()  # noqa: ASYNC240 (of a test)
     port = free_port()
     environ = {
         "PDS_PORT": str(port),
