@@ -22,8 +22,8 @@ from tests.warm_python_process import LARGEST_BYTES
 
 _ROOT = Path(__file__).resolve().parents[1]
 _END_S = 30.0
-_OF_INTERPRETERS = ("PYTHON", "LC_", "LANG", "LD_")
-"""How variables begin that an interpreter reads at its start."""
+_OF_INTERPRETERS = ("PYTHON", "LC_", "LANG", "LD_", "SSL_CERT_")
+"""How variables begin that an interpreter reads at its start, or aiohttp when it is imported."""
 
 
 class WarmPython:

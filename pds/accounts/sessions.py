@@ -89,6 +89,10 @@ class Sessions:
         """
         await write(self._db, lambda: self._refresh_tokens.revoke(did, jti))
 
+    async def end_first(self, session: Session) -> None:
+        """End the session with which an account began, before it has another one."""
+        await write(self._db, lambda: self._refresh_tokens.revoke_all(session.did))
+
     def count_by_password(self, did: Did) -> list[tuple[str | None, int]]:
         """Return how many sessions each app password has; None stands for the account's own."""
         return self._refresh_tokens.count_by_password(did, now_s=self._clock())

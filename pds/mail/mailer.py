@@ -12,7 +12,13 @@ from pds.mail.html_to_text import html_to_text
 from pds.mail.message import InvalidMail, Mail
 from pds.mail.sendmail import SendmailTransport
 from pds.mail.smtp import SmtpTransport
-from pds.mail.texts import Branding, password_changed_mail, sign_in_code_mail, token_mail
+from pds.mail.texts import (
+    Branding,
+    factors_changed_mail,
+    password_changed_mail,
+    sign_in_code_mail,
+    token_mail,
+)
 from pds.mail.transport import LogTransport, MailNotSent, MailTransport
 
 if TYPE_CHECKING:
@@ -76,6 +82,12 @@ class Mailer:
     async def send_sign_in_code(self, account: ActorAccount, email: str, code: str) -> None:
         """Send a code that finishes a sign-in to `email`, the address of `account`."""
         await self._send(self._accounts, sign_in_code_mail(self._branding, account, email, code))
+
+    async def send_factors_changed(self, account: ActorAccount, email: str, change: str) -> None:
+        """Notify `email`, the address of `account`, of a change of second factors."""
+        await self._send(
+            self._accounts, factors_changed_mail(self._branding, account, email, change)
+        )
 
     async def send_password_changed(
         self, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]

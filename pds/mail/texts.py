@@ -28,6 +28,7 @@ _SUBJECTS: Final = {
     EmailTokenPurpose.PLC_OPERATION: "PLC Update Operation Requested",
 }
 _PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - a template
+_FACTORS_CHANGED: Final = "factors_changed"
 _SIGN_IN_CODE: Final = "sign_in_code"
 _APP_PASSWORDS_SHOWN: Final = 50
 _MAX_NAME_LENGTH: Final = 60
@@ -73,6 +74,14 @@ def sign_in_code_mail(branding: Branding, account: ActorAccount, email: str, cod
     """Return the mail with a code that finishes a sign-in, valid as long as a token."""
     values = {"token": code, "minutes": LIFETIME_S // 60}
     return _mail(_SIGN_IN_CODE, "Sign-in Code", branding, account, email, values)
+
+
+def factors_changed_mail(
+    branding: Branding, account: ActorAccount, email: str, change: str
+) -> Mail:
+    """Return the mail about a change of second factors; `change` is a sentence."""
+    values = {"change": change}
+    return _mail(_FACTORS_CHANGED, "Second Factors Changed", branding, account, email, values)
 
 
 def password_changed_mail(

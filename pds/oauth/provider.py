@@ -19,6 +19,7 @@ from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.clients.client import Client
 from pds.oauth.clients.clients import Clients
 from pds.oauth.clients.credentials import ClientCredentials
+from pds.oauth.clients.logos import Logos
 from pds.oauth.derived_secrets import derived_secret
 from pds.oauth.devices.consents import Consents
 from pds.oauth.devices.sign_ins import SignIns
@@ -74,6 +75,7 @@ class OAuth:
         self.permission_sets = permission_sets
         self.proofs = DpopProofs(nonces, replays, clock=clock)
         self.clients = Clients(http, trusted=trusted_clients, clock=clock)
+        self.logos = Logos(http, clock=clock)
         self._assertions = ClientAssertions(replays, issuer=issuer, clock=clock)
         self.requests = AuthorizationRequests(db, clock=clock)
         rules = RequestRules(

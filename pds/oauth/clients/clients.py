@@ -17,10 +17,11 @@ from identity.http import SafeHttp
 from pds.jose.jwks import InvalidJwks, Jwks
 from pds.oauth.clients.client import Client
 from pds.oauth.clients.client_id import DiscoverableClientId, LoopbackClientId, parse_client_id
-from pds.oauth.clients.documents import Documents, DocumentUnavailable
+from pds.oauth.clients.documents import Documents
 from pds.oauth.clients.metadata import ClientMetadata
 from pds.oauth.clients.metadata_rules import check_metadata
 from pds.oauth.clients.uris import Uri
+from pds.oauth.clients.web_files import FileUnavailable
 from pds.oauth.errors import InvalidClientId, InvalidClientMetadata
 
 _LOOPBACK_CLIENTS: Final = 256
@@ -69,7 +70,7 @@ class Clients:
             raise InvalidClientId("The client_id must not have a port")
         try:
             return await self._metadata.get(client_id.url)
-        except DocumentUnavailable as exc:
+        except FileUnavailable as exc:
             problem = f'Unable to obtain client metadata for "{client_id.text}": {exc}'
             raise InvalidClientMetadata(problem) from exc
 
@@ -111,7 +112,7 @@ def _parse_metadata(url: str, document: object) -> ClientMetadata:
         metadata = ClientMetadata.parse(document)
     except InvalidClientMetadata as exc:
         # Told apart from the rules, whose texts are sentences of their own.
-        raise DocumentUnavailable(exc.description) from exc
+        raise FileUnavailable(exc.description) from exc
     check_metadata(client_id, metadata)
     return metadata
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from pds.oauth.errors import OAuthError
 from pds.oauth.permission_sets.document import PermissionSet
+from pds.translations.language import Language
 from pds.web.account.clients import shown_client
 from pds.web.account.session import People, Person
 from pds.web.oauth.permissions import PermissionGroup, permissions_of
@@ -43,7 +44,9 @@ class AppPages:
                 "id": client_id,
                 "name": shown_client(client_id),
                 "used": used.get(client_id, ""),
-                "permissions": await self._permissions(scopes, look_up=place < _SHOWN_SETS),
+                "permissions": await self._permissions(
+                    scopes, visit.language, look_up=place < _SHOWN_SETS
+                ),
             }
             for place, (client_id, scopes) in enumerate(self._oauth.consents.list_of(did).items())
         ]
@@ -57,7 +60,9 @@ class AppPages:
         notice = visit.gettext("%(app)s can do nothing any more.", app=shown_client(client_id))
         return visit.redirect(_PATH, notice=notice)
 
-    async def _permissions(self, scopes: frozenset[str], *, look_up: bool) -> list[PermissionGroup]:
+    async def _permissions(
+        self, scopes: frozenset[str], language: Language, *, look_up: bool
+    ) -> list[PermissionGroup]:
         plain = [scope for scope in sorted(scopes) if not scope.startswith("include:")]
         sets: dict[str, PermissionSet] = {}
         if look_up and len(plain) < len(scopes):
@@ -65,6 +70,6 @@ class AppPages:
                 sets = dict(await self._oauth.permission_sets.find_all(" ".join(sorted(scopes))))
             except OAuthError:
                 # The author of the set does not answer; the other permissions can be told.
-                return permissions_of(plain, frozenset(), {})
-            return permissions_of(sorted(scopes), frozenset(), sets)
-        return permissions_of(plain, frozenset(), {})
+                return permissions_of(plain, frozenset(), {}, language)
+            return permissions_of(sorted(scopes), frozenset(), sets, language)
+        return permissions_of(plain, frozenset(), {}, language)

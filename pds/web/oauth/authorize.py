@@ -20,6 +20,7 @@ from pds.oauth.provider import OAuth
 from pds.oauth.requests.payload import read_query
 from pds.web.oauth.answers import ClientAnswer, send_to_client
 from pds.web.oauth.documents import AUTHORIZE_PATH
+from pds.web.oauth.logos import ClientLogos
 from pds.web.oauth.payload import parse_form
 from pds.web.oauth.request_pages import RequestPages
 from pds.web.pages.errors import PageError
@@ -35,9 +36,9 @@ _Step: TypeAlias = Callable[[Visit, Asking, Form], Awaitable[web.StreamResponse]
 _REFUSED: Final = "The person rejected the request"
 
 
-def authorize_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
+def authorize_routes(site: Site, oauth: OAuth, logos: ClientLogos) -> Iterator[web.RouteDef]:
     """Yield the endpoint, and a route for each form on its pages."""
-    pages = AuthorizePages(site, oauth)
+    pages = AuthorizePages(site, oauth, logos)
     yield site.get(AUTHORIZE_PATH, pages.begin)
     for name, step in (
         ("sign-up", pages.sign_up),
@@ -54,9 +55,9 @@ def authorize_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
 class AuthorizePages:
     """The steps of a request in the browser."""
 
-    def __init__(self, site: Site, oauth: OAuth) -> None:
+    def __init__(self, site: Site, oauth: OAuth, logos: ClientLogos) -> None:
         self._oauth = oauth
-        self._pages = RequestPages(oauth)
+        self._pages = RequestPages(oauth, logos)
         self._passwords = PasswordPage(site)
         self._sign_ups = SignUpPage(site)
 

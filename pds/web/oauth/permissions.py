@@ -13,7 +13,7 @@ from pds.oauth.scopes.account import AccountScope
 from pds.oauth.scopes.blob import BlobScope
 from pds.oauth.scopes.identity import IdentityScope
 from pds.oauth.scopes.include import IncludeScope
-from pds.oauth.scopes.repo import ACTIONS, RepoScope
+from pds.oauth.scopes.repo import RepoScope
 from pds.oauth.scopes.rpc import RpcScope
 from pds.oauth.scopes.scope import (
     ATPROTO,
@@ -24,38 +24,65 @@ from pds.oauth.scopes.scope import (
     Scope,
     parse_scope,
 )
+from pds.translations.language import Language
+from pds.translations.language import deferred as _
 from pds.web.pages.strangers_texts import on_one_line
 
-_IDENTITY: Final = "Who you are"
-_CONTENT: Final = "What you publish"
-_SERVICES: Final = "Services in your name"
-_ACCOUNT: Final = "Your account"
-_SETS: Final = "Sets of permissions"
+_IDENTITY: Final = _("Who you are")
+_CONTENT: Final = _("What you publish")
+_SERVICES: Final = _("Services in your name")
+_ACCOUNT: Final = _("Your account")
+_SETS: Final = _("Sets of permissions")
 _GROUPS: Final = (_IDENTITY, _SETS, _CONTENT, _SERVICES, _ACCOUNT)
 _SHOWN: Final = 50
 """Permissions of a set."""
 _LONGEST: Final = 300
 """Characters of a line that the author of a set writes. What a client asks for is shown whole."""
 _FIXED: Final = {
-    ATPROTO: (_IDENTITY, "Learn your handle and that the account is yours", ""),
+    ATPROTO: (_IDENTITY, _("Learn your handle and that the account is yours"), ""),
     TRANSITION_GENERIC: (
         _CONTENT,
-        "Publish, change and delete anything in your name, and use services for you",
-        "All but private messages, your e-mail address and the account itself",
+        _("Publish, change and delete anything in your name, and use services for you"),
+        _("All but private messages, your e-mail address and the account itself"),
     ),
-    TRANSITION_CHAT: (_SERVICES, "Read and send private messages", ""),
-    TRANSITION_EMAIL: (_ACCOUNT, "Read your e-mail address", ""),
+    TRANSITION_CHAT: (_SERVICES, _("Read and send private messages"), ""),
+    TRANSITION_EMAIL: (_ACCOUNT, _("Read your e-mail address"), ""),
 }
 _PLAIN_TYPE: Final = "!#$&*/+.^-_"
 """What media types have besides letters and digits (RFC 6838, section 4.2)."""
-_ACTION_WORDS: Final = {"create": "create", "update": "change", "delete": "delete"}
-_ATTRIBUTES: Final = {
-    "email": ("Read your e-mail address", "Read and change your e-mail address"),
-    "repo": ("Read the state of your repository", "Replace all that you have published"),
-    "status": (
-        "Read whether your account is active",
-        "Deactivate your account",
+_RECORDS: Final = {
+    ("create",): (_("Create records of any kind"), _("Create %(kinds)s")),
+    ("update",): (_("Change records of any kind"), _("Change %(kinds)s")),
+    ("delete",): (_("Delete records of any kind"), _("Delete %(kinds)s")),
+    ("create", "update"): (
+        _("Create and change records of any kind"),
+        _("Create and change %(kinds)s"),
     ),
+    ("create", "delete"): (
+        _("Create and delete records of any kind"),
+        _("Create and delete %(kinds)s"),
+    ),
+    ("update", "delete"): (
+        _("Change and delete records of any kind"),
+        _("Change and delete %(kinds)s"),
+    ),
+    ("create", "update", "delete"): (
+        _("Create, change and delete records of any kind"),
+        _("Create, change and delete %(kinds)s"),
+    ),
+}
+"""What actions on records of all kinds, and of some, are in words."""
+_METHODS: Final = {
+    (True, True): _("Use every method of any service in your name"),
+    (True, False): _("Use every method of %(service)s in your name"),
+    (False, True): _("Use %(methods)s of any service in your name"),
+    (False, False): _("Use %(methods)s of %(service)s in your name"),
+}
+"""By whether all methods may be used, and whether those of all services."""
+_ATTRIBUTES: Final = {
+    "email": (_("Read your e-mail address"), _("Read and change your e-mail address")),
+    "repo": (_("Read the state of your repository"), _("Replace all that you have published")),
+    "status": (_("Read whether your account is active"), _("Deactivate your account")),
 }
 
 
@@ -83,74 +110,95 @@ class PermissionGroup:
 
 
 def permissions_of(
-    scopes: Iterable[str], agreed: frozenset[str], sets: Mapping[str, PermissionSet]
+    scopes: Iterable[str],
+    agreed: frozenset[str],
+    sets: Mapping[str, PermissionSet],
+    language: Language,
 ) -> list[PermissionGroup]:
-    """Return what `scopes` permit, by kind.
+    """Return what `scopes` permit, by kind, in words of `language`.
 
     `agreed` are those from before, if any; `sets` has the permission sets that they include.
     """
+    words = _Words(language)
     grouped: dict[str, list[Permission]] = {title: [] for title in _GROUPS}
     for text in scopes:
         scope = parse_scope(text)
         if scope is None:
             continue
-        title, words, detail = _describe(scope)
+        title, line, detail = words.describe(scope)
         lists: tuple[str, ...] = ()
         if isinstance(scope, IncludeScope):
             found = sets[scope.nsid]
             title_of_set = on_one_line(found.title or "", _LONGEST)
             if title_of_set:
                 # Whoever wrote the title may be whoever asks; the name says where it comes from.
-                words = f"{title_of_set} ({scope.nsid})"
+                line = f"{title_of_set} ({scope.nsid})"
             detail = on_one_line(found.detail or "", _LONGEST)
-            lists = _listed(scope, found)
+            lists = words.listed(scope, found)
         is_new = bool(agreed) and text not in agreed
-        permission = Permission(text, words, detail, lists, text == ATPROTO, is_new)
+        permission = Permission(text, line, detail, lists, text == ATPROTO, is_new)
         grouped[title].append(permission)
-    return [PermissionGroup(title, tuple(each)) for title, each in grouped.items() if each]
+    return [
+        PermissionGroup(language.gettext(title), tuple(each))
+        for title, each in grouped.items()
+        if each
+    ]
 
 
-def _listed(include: IncludeScope, found: PermissionSet) -> tuple[str, ...]:
-    """Return what a set permits. Its title is its author's claim, this is not."""
-    permitted = tuple(islice(include.permissions(found.permissions), _SHOWN + 1))
-    words = [_cut(_describe(scope)[1]) for scope in permitted[:_SHOWN]]
-    return (*words, "… and more") if len(permitted) > _SHOWN else tuple(words)
+class _Words:
+    """Says in one language what scopes permit."""
 
+    def __init__(self, language: Language) -> None:
+        self._say = language.gettext
 
-def _cut(words: str) -> str:
-    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}… and more"
+    def listed(self, include: IncludeScope, found: PermissionSet) -> tuple[str, ...]:
+        """Return what a set permits. Its title is its author's claim, this is not."""
+        permitted = tuple(islice(include.permissions(found.permissions), _SHOWN + 1))
+        words = [self._cut(self.describe(scope)[1]) for scope in permitted[:_SHOWN]]
+        more = (self._say(_("… and more")),) if len(permitted) > _SHOWN else ()
+        return (*words, *more)
 
+    def describe(self, scope: Scope) -> tuple[str, str, str]:
+        """Return the kind of a scope in English, what it permits, and a detail if there is one."""
+        match scope:
+            case FixedScope(value):
+                title, line, detail = _FIXED[value]
+                return title, self._say(line), self._say(detail) if detail else ""
+            case RepoScope():
+                return _CONTENT, self._records(scope), ""
+            case BlobScope():
+                return _CONTENT, self._files(scope), ""
+            case RpcScope():
+                return _SERVICES, self._methods(scope), ""
+            case IncludeScope():
+                return _SETS, scope.nsid, ""
+            case AccountScope():
+                read, manage = _ATTRIBUTES[scope.attribute]
+                return _ACCOUNT, self._say(manage if "manage" in scope.actions else read), ""
+            case IdentityScope():
+                if scope.attribute == "handle":
+                    return _ACCOUNT, self._say(_("Change your handle")), ""
+                all_of_it = _("Change your identity: its keys, servers and handle")
+                return _ACCOUNT, self._say(all_of_it), ""
 
-def _describe(scope: Scope) -> tuple[str, str, str]:
-    """Return the kind of a scope, what it permits, and a detail that may be empty."""
-    match scope:
-        case FixedScope(value):
-            return _FIXED[value]
-        case RepoScope():
-            return _CONTENT, _repo_words(scope), ""
-        case BlobScope():
-            # Types are whatever the client writes; only what has no spaces and no sway is shown.
-            kinds = ", ".join(quote(one, safe=_PLAIN_TYPE) for one in scope.types)
-            return _CONTENT, f"Upload {'files of any kind' if kinds == '*/*' else kinds}", ""
-        case RpcScope():
-            methods = (
-                "Use every method" if "*" in scope.methods else f"Use {', '.join(scope.methods)}"
-            )
-            where = "any service" if scope.aud == "*" else scope.aud
-            return _SERVICES, f"{methods} of {where} in your name", ""
-        case IncludeScope():
-            return _SETS, scope.nsid, ""
-        case AccountScope():
-            read, manage = _ATTRIBUTES[scope.attribute]
-            return _ACCOUNT, manage if "manage" in scope.actions else read, ""
-        case IdentityScope():
-            if scope.attribute == "handle":
-                return _ACCOUNT, "Change your handle", ""
-            return _ACCOUNT, "Change your identity: its keys, servers and handle", ""
+    def _records(self, scope: RepoScope) -> str:
+        of_any_kind, of_these = _RECORDS[scope.actions]
+        if "*" in scope.collections:
+            return self._say(of_any_kind)
+        return self._say(of_these, kinds=", ".join(scope.collections))
 
+    def _files(self, scope: BlobScope) -> str:
+        # Types are whatever the client writes; only what has no spaces and no sway is shown.
+        kinds = ", ".join(quote(one, safe=_PLAIN_TYPE) for one in scope.types)
+        if kinds == "*/*":
+            return self._say(_("Upload files of any kind"))
+        return self._say(_("Upload %(kinds)s"), kinds=kinds)
 
-def _repo_words(scope: RepoScope) -> str:
-    verbs = [_ACTION_WORDS[action] for action in ACTIONS if action in scope.actions]
-    what = "records of any kind" if "*" in scope.collections else ", ".join(scope.collections)
-    words = verbs[0] if len(verbs) == 1 else f"{', '.join(verbs[:-1])} and {verbs[-1]}"
-    return f"{words.capitalize()} {what}"
+    def _methods(self, scope: RpcScope) -> str:
+        text = _METHODS["*" in scope.methods, scope.aud == "*"]
+        return self._say(text, methods=", ".join(scope.methods), service=scope.aud)
+
+    def _cut(self, words: str) -> str:
+        if len(words) <= _LONGEST:
+            return words
+        return self._say(_("%(beginning)s… and more"), beginning=words[:_LONGEST])

@@ -14,8 +14,9 @@ from pds.oauth.clients.client import Client
 from pds.oauth.provider import OAuth
 from pds.web.oauth.documents import AUTHORIZE_PATH
 from pds.web.oauth.form_sources import form_source
+from pds.web.oauth.logos import ClientLogos
 from pds.web.oauth.permissions import permissions_of
-from pds.web.pages.strangers_texts import on_one_line
+from pds.web.pages.strangers_texts import may_look_like_another, on_one_line
 from pds.web.pages.visit import Visit
 
 _NAME_CHARACTERS: Final = 80
@@ -25,8 +26,9 @@ _NAME_CHARACTERS: Final = 80
 class RequestPages:
     """Renders the pages of one server."""
 
-    def __init__(self, oauth: OAuth) -> None:
+    def __init__(self, oauth: OAuth, logos: ClientLogos) -> None:
         self._oauth = oauth
+        self._logos = logos
 
     async def consent(
         self, visit: Visit, asking: Asking, account: ActorAccount, ticket: str
@@ -41,8 +43,12 @@ class RequestPages:
             asking,
             account={"did": account.did, "handle": account.shown_handle},
             ticket=ticket,
-            permissions=permissions_of(asking.scopes, agreed, sets),
-            is_own_claim=not (asking.client.is_trusted or asking.client.is_loopback),
+            permissions=permissions_of(asking.scopes, agreed, sets, visit.language),
+            was_allowed_before=bool(agreed),
+            has_news=not agreed.issuperset(asking.scopes),
+            is_trusted=asking.client.is_trusted,
+            is_loopback=asking.client.is_loopback,
+            has_odd_host=may_look_like_another(asking.client.host),
             client_uri=metadata.client_uri,
             policy_uri=metadata.policy_uri,
             tos_uri=metadata.tos_uri,
@@ -70,6 +76,7 @@ class RequestPages:
                 "name": name,
                 "shown_name": Markup("<bdi>{}</bdi>").format(name),
                 "host": _host_of(visit, asking.client),
+                "logo": self._logos.address_of(asking.client),
             },
             **{**links, **values},
         )

@@ -21,7 +21,13 @@ class Templates:
     Those of `pds.web.pages` itself need no area.
     """
 
-    def __init__(self, packages: Mapping[str, str], **values: Any) -> None:
+    def __init__(
+        self,
+        packages: Mapping[str, str],
+        *,
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+        **values: Any,
+    ) -> None:
         """`packages` has the package of each area. `values` are known to all templates."""
         self._loader = jinja2.ChoiceLoader(
             [
@@ -32,6 +38,7 @@ class Templates:
             ]
         )
         self._values = values
+        self._filters = filters or {}
         self._environments: dict[str, jinja2.Environment] = {}
 
     def render(self, name: str, language: Language, /, **values: Any) -> str:
@@ -46,6 +53,7 @@ class Templates:
                 self._loader, language
             )
             environment.globals |= self._values
+            environment.filters |= self._filters
         return environment
 
 

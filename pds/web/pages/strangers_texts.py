@@ -18,3 +18,8 @@ def on_one_line(text: str, at_most: int) -> str:
     known = normalize("NFC", text[: 16 * at_most])
     plain = "".join(" " if c in _BLANKS or not c.isprintable() else c for c in known)
     return _STACKED.sub("", " ".join(plain.split()))[:at_most].strip()
+
+
+def may_look_like_another(host: str) -> bool:
+    """Whether a host's name has letters beyond ASCII, which may look like those of another name."""
+    return any(label.startswith("xn--") for label in host.lower().split("."))

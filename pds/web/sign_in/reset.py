@@ -22,6 +22,7 @@ from pds.translations.language import deferred as _
 from pds.web.pages.form import Form
 from pds.web.pages.site import Site
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.problems import NO_PROBLEM, Problem, problem_of
 
 RESET_PATH: Final = "/account/reset-password"
 _NEW_PATH: Final = f"{RESET_PATH}/new"
@@ -55,7 +56,7 @@ class ResetPages:
         account = self._ctx.accounts.find_account_by_email(email, include_inactive=True)
         if account is not None:
             # After the answer: how long it takes would tell whether there is an account.
-            self._ctx.later.start(self._send(account))
+            self._send_later(account)
         notice = _("If an account here has this address, a mail with a code is on its way.")
         return visit.redirect(_NEW_PATH, notice=visit.gettext(notice))
 
@@ -69,12 +70,19 @@ class ResetPages:
         code, password = form.text("code").strip(), form.text("password")
         try:
             if len(password) < MIN_CHOSEN_LENGTH:
-                raise InvalidPasswordLength(_("The password is too short."))
+                raise InvalidPasswordLength
             await reset_password(self._ctx, code, password, asker=visit.asker)
         except (AccountError, TooBusy) as exc:
-            return self._new_page(visit, code=code, problem=visit.gettext(str(exc)))
+            return self._new_page(visit, code=code, problem=problem_of(exc, visit.language))
         notice = _("Your password has been changed. Please sign in with the new one.")
         return visit.redirect("/account/sign-in", notice=visit.gettext(notice))
+
+    def _send_later(self, account: ActorAccount) -> None:
+        try:
+            self._ctx.later.start(self._send(account))
+        except TooBusy:
+            # The page says the same as ever, or it would say that there is an account.
+            _log.error("a mail for a new password was not sent", did=account.did, reason="busy")
 
     async def _send(self, account: ActorAccount) -> None:
         try:
@@ -82,10 +90,12 @@ class ResetPages:
         except (AccountError, DatabaseError, InvalidMail, MailNotSent) as exc:
             _log.error("a mail for a new password was not sent", did=account.did, reason=str(exc))
 
-    def _new_page(self, visit: Visit, *, code: str, problem: str = "") -> web.StreamResponse:
+    def _new_page(
+        self, visit: Visit, *, code: str, problem: Problem = NO_PROBLEM
+    ) -> web.StreamResponse:
         return visit.page(
             "sign_in/reset_new.html",
-            status=400 if problem else 200,
+            status=400 if problem.text else 200,
             code=code,
             problem=problem,
             min_password_length=MIN_CHOSEN_LENGTH,

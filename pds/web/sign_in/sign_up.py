@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import structlog
 from aiohttp import web
 
 from identity.plc import PlcError
-from pds.accounts.errors import (
-    AccountError,
-    EmailNotSupported,
-    EmailTaken,
-    HandleNotAvailable,
-    HandleTaken,
-    InvalidHandle,
-    InvalidInviteCode,
-    InvalidPasswordLength,
-    UnsupportedDomain,
-)
+from pds.accounts.errors import AccountError, InvalidPasswordLength
 from pds.accounts.logins import Login
 from pds.accounts.passwords import MIN_CHOSEN_LENGTH
 from pds.fairness.turns import TooBusy
@@ -31,19 +20,9 @@ from pds.web.pages.form import Form
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.captcha import FIELD, ORIGINS, SCRIPT, Captcha, CaptchaUnavailable
+from pds.web.sign_in.problems import NO_PROBLEM, Problem, problem_of
 from pds.web.sign_in.purpose import Purpose
 
-_FIELDS: Final[Mapping[type[Exception], str]] = {
-    InvalidHandle: "handle",
-    HandleNotAvailable: "handle",
-    HandleTaken: "handle",
-    UnsupportedDomain: "handle",
-    EmailNotSupported: "email",
-    EmailTaken: "email",
-    InvalidPasswordLength: "password",
-    InvalidInviteCode: "invite",
-}
-"""The field that an error is about."""
 _KEPT: Final = ("handle", "domain", "email", "invite")
 """The fields whose values come back with an error; a password does not."""
 
@@ -63,19 +42,17 @@ class SignUpPage:
         purpose: Purpose,
         *,
         form: Form | None = None,
-        problem: str = "",
-        field: str = "",
+        problem: Problem = NO_PROBLEM,
     ) -> web.StreamResponse:
-        """Return the page. `problem` is what is wrong with a form, or with one of its fields."""
+        """Return the page, with what was typed into `form` and is wrong there."""
         settings = self._ctx.settings
         if settings.hold.only:
             raise PageError(403, "This server has no accounts for people.")
         return purpose.page(
             visit,
             "sign_in/sign_up.html",
-            status=400 if problem else 200,
+            status=400 if problem.text else 200,
             problem=problem,
-            problem_field=field,
             values={name: "" if form is None else form.text(name) for name in _KEPT},
             domains=settings.service_handle_domains,
             needs_invite=settings.invites.required,
@@ -89,25 +66,24 @@ class SignUpPage:
     async def sign_up(self, visit: Visit, purpose: Purpose, form: Form) -> web.StreamResponse:
         """Create the account, and go on with it."""
         await visit.count("com.atproto.server.createAccount")
-        problem = await self._problem_of(visit, form)
-        if problem:
-            return self.show(visit, purpose, form=form, problem=visit.gettext(problem))
         try:
+            problem = await self._refusal(visit, form)
+            if problem:
+                return self.show(visit, purpose, form=form, problem=Problem(visit.gettext(problem)))
             login = await self._create(visit, form)
         except (AccountError, TooBusy) as exc:
-            field = _FIELDS.get(type(exc), "")
-            problem = visit.gettext(str(exc))
-            return self.show(visit, purpose, form=form, problem=problem, field=field)
+            return self.show(visit, purpose, form=form, problem=problem_of(exc, visit.language))
         except NoSignups as exc:
-            raise PageError(403, "%(said)s", said=exc) from exc
+            raise PageError(403, "This server has no accounts for people.") from exc
         except PlcError as exc:
             _log.error("an account cannot be created", reason=str(exc))
-            problem = _("The directory of identities does not answer. Please try again later.")
-            return self.show(visit, purpose, form=form, problem=visit.gettext(problem))
+            problem = visit.gettext(_("No identity can be made just now. Please try again later."))
+            return self.show(visit, purpose, form=form, problem=Problem(problem))
         await visit.rotate()
         return await purpose.signed_in(visit, login, remember=True)
 
-    async def _problem_of(self, visit: Visit, form: Form) -> str:
+    async def _refusal(self, visit: Visit, form: Form) -> str:
+        """Return why nothing is even tried; empty if all is well. In English."""
         service = self._ctx.settings.service
         if (service.terms_of_service_url or service.privacy_policy_url) and not form.has("agree"):
             return _("Please agree to the terms first.")
@@ -123,9 +99,9 @@ class SignUpPage:
     async def _create(self, visit: Visit, form: Form) -> Login:
         ctx, password = self._ctx, form.text("password")
         if len(password) < MIN_CHOSEN_LENGTH:
-            raise InvalidPasswordLength(_("The password is too short."))
+            raise InvalidPasswordLength
         email, code = form.text("email").strip(), form.text("invite").strip() or None
-        label = form.text("handle").strip().removeprefix("@")
+        label = form.text("handle").strip().removeprefix("@").lower()
         domains = ctx.settings.service_handle_domains
         domain = form.text("domain") if form.text("domain") in domains else domains[0]
         # People type the whole handle, too.
@@ -135,5 +111,7 @@ class SignUpPage:
             ctx,
             Signup(checked, email=email, password=password, invite_code=code, asker=visit.asker),
         )
+        # The browser keeps no tokens, so nobody has those of this session.
+        await ctx.accounts.sessions.end_first(session)
         valid_from = ctx.accounts.access_cutoffs.find(session.did)
         return Login(ctx.accounts.get_account(session.did), None, valid_from)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.entryway import Entryway
 from tests.pds.conftest import Pds
 
@@ -32,3 +34,14 @@ async def test_the_server_describes_itself_as_without_one(pds: Pds, entryway: En
     described = (await pds.get("com.atproto.server.describeServer")).json
     assert described["did"] == pds.ctx.settings.service_did
     assert described["availableUserDomains"] == [".test"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/account", "/account/sign-up?next=/account", "/account/reset-password"]
+)
+async def test_pages_of_accounts_are_at_the_entryway(
+    pds: Pds, entryway: Entryway, path: str
+) -> None:
+    reply = await pds.http.get(pds.url + path, allow_redirects=False)
+    assert reply.status == 302
+    assert reply.headers["Location"] == entryway.url + path

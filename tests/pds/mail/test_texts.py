@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -12,7 +13,13 @@ from pds.accounts.app_passwords import AppPassword
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.config import read_settings
 from pds.mail.message import Mail
-from pds.mail.texts import Branding, password_changed_mail, token_mail
+from pds.mail.texts import (
+    Branding,
+    factors_changed_mail,
+    password_changed_mail,
+    sign_in_code_mail,
+    token_mail,
+)
 from repo.syntax import Did
 from tests.pds.config.test_settings import WORKING
 
@@ -108,6 +115,28 @@ def test_an_account_without_a_handle_is_called_by_its_address() -> None:
     mail = mail_of(RESET, replace(ALICE, handle=None))
     assert "for the account alice@example.com" in mail.text
     assert "for the account alice@example.com" in mail.html
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda account: sign_in_code_mail(branding_of(), account, "alice@example.com", TOKEN),
+        lambda account: factors_changed_mail(branding_of(), account, "alice@example.com", "It is."),
+    ],
+    ids=["code", "change"],
+)
+def test_mails_about_second_factors_say_the_same_in_both_forms(
+    make: Callable[[ActorAccount], Mail],
+) -> None:
+    mail = make(ALICE)
+    title, body, *_ = mail.text.split("\n\n")
+    html = " ".join(mail.html.split())
+    assert title in html
+    assert " ".join(body.split()) in html
+    assert "alice.test" in mail.text
+    assert max(map(len, mail.text.splitlines())) < 80
+    plain, hostile = (Tags(make(replace(ALICE, handle=h)).html) for h in ("a.test", HOSTILE))
+    assert (hostile.tags, hostile.values) == (plain.tags, plain.values)
 
 
 @each_purpose

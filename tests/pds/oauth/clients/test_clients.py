@@ -15,7 +15,7 @@ from database.open_files import OpenFiles
 from identity.http import SafeHttp
 from pds.fairness.turns import TooBusy
 from pds.oauth.clients.clients import Clients
-from pds.oauth.clients.documents import ASK_AGAIN_S, FAILED_S, FRESH_S
+from pds.oauth.clients.web_files import ASK_AGAIN_S, FAILED_S, FRESH_S
 from pds.oauth.errors import InvalidClientId, InvalidClientMetadata, InvalidRedirectUri, OAuthError
 from tests.hostile_values import assert_short
 from tests.loop_blocks import loop_blocks

@@ -145,7 +145,7 @@ async def test_a_new_key_is_found_although_the_old_ones_are_remembered(
     page = await authorize(app, Browser(pds), alice)
     assert (await app.redeem(page.answer["code"])).status == 200
     host.publish({"keys": [_jwk(OTHER_KEY, "key-2")]}, "/jwks.json")
-    monkeypatch.setattr("pds.oauth.clients.documents.ASK_AGAIN_S", 0)
+    monkeypatch.setattr("pds.oauth.clients.web_files.ASK_AGAIN_S", 0)
     app.client_key, app.kid = OTHER_KEY, "key-2"
 
     assert (await app.endpoint("par", app.parameters)).status == 201

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pds.web.pages.strangers_texts import on_one_line
+from pds.web.pages.strangers_texts import may_look_like_another, on_one_line
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,11 @@ from pds.web.pages.strangers_texts import on_one_line
 )
 def test_a_name_neither_hides_nor_covers_what_is_around_it(name: str, shown: str) -> None:
     assert on_one_line(name, 80) == shown
+
+
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [("app.example.com", False), ("xn--pple-43d.example.com", True), ("a.XN--P1AI", True)],
+)
+def test_a_host_with_letters_beyond_ascii_is_noticed(host: str, may: bool) -> None:
+    assert may_look_like_another(host) is may

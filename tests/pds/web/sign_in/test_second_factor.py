@@ -216,3 +216,16 @@ async def test_a_factor_that_was_removed_meanwhile_is_not_asked_for_again(
     assert (await browser.send(step(page), code=codes[0])).status == 400
     _, page = await begin(pds, browser)
     assert (await sign_in(browser, page, alice)).form("/consent")
+
+
+async def test_where_it_is_required_the_page_leads_to_codes_by_mail(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pds.ctx.second_factors, "required", True)
+    sent: list[Mail] = []
+    pds.ctx.mailer.on_mail = sent.append
+    browser, page = await wait_for_factor(pds, alice)
+    assert "This server asks for a second factor." in page.text
+    (mail,) = sent
+    assert (await browser.send(step(page), code=code_in(mail))).form("/consent")
+    assert pds.ctx.second_factors.of(Did(alice.did)).mail_since is not None
