@@ -13,6 +13,7 @@ from markupsafe import Markup
 from pds.accounts.hashing import Asker
 from pds.fairness.presence import while_present
 from pds.oauth.devices.device_sessions import Device, Visitor
+from pds.translations.asked import ask_for_languages
 from pds.translations.language import Language
 from pds.translations.languages import language_for
 from pds.web.pages.rendering import page_headers
@@ -82,7 +83,9 @@ class Visit:
 
     async def speak(self, tags: Iterable[str]) -> None:
         """Prefer these languages to those that the browser names."""
-        self.language = await language_for((*tags, *self.wanted_languages))
+        wanted = (*tags, *self.wanted_languages)
+        ask_for_languages(", ".join(wanted))
+        self.language = await language_for(wanted)
 
     def gettext(self, text: str, **values: object) -> str:
         """Return a text in the visitor's language, with the values that it names."""
