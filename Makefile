@@ -9,7 +9,7 @@ PACKAGES := repo database actor_store sequencer identity pds
 # Compiled modules are kept: the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test lint format hostile soak conformance bench endpoints clean
+.PHONY: help run test lint collected format hostile soak conformance bench endpoints clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -24,8 +24,13 @@ $(VENV)/.ready: pyproject.toml
 run: $(VENV)/.ready ## Start a PDS with its own PLC directory on port 2583, or PORT=…
 	$(BIN)/pds dev $(DEV_PORTS)
 
-test: lint ## Run every check: ruff, mypy and all tests
+test: $(VENV)/.ready ## Run every check: ruff, mypy and all tests
+	@$(MAKE) --no-print-directory --jobs=2 lint collected
 	$(BIN)/pytest -n auto
+
+# pytest compiles the tests, which each of its processes would do for itself. It tells of errors later.
+collected: $(VENV)/.ready
+	@$(BIN)/pytest --collect-only -qq > /dev/null || true
 
 lint: $(VENV)/.ready ## Check formatting, lint and types
 	$(BIN)/ruff format --check .

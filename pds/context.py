@@ -260,6 +260,8 @@ class AppContext(ReadContext):
     imports: Imports
     reserving: Turns
     """Turns at reserving signing keys, which are written one at a time."""
+    copying: Turns
+    """Turns at copying accounts that move in or out, which takes minutes."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
     administration: Administration
@@ -302,6 +304,9 @@ class AppContext(ReadContext):
         self.imports = Imports()
         self.reserving = Turns(
             "signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10
+        )
+        self.copying = Turns(
+            "moves of accounts", at_once=3, each=1, waiting=50, waiting_each=1, wait_s=3600
         )
         self.admin_guesses = AdminGuesses(self.client_addresses)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)

@@ -28,6 +28,7 @@ from pds.accounts.emails import Emails
 from pds.accounts.hashing import PasswordHasher
 from pds.accounts.invites import Invites
 from pds.accounts.logins import MIN_LOGIN_MS, Logins
+from pds.accounts.moves import Moves
 from pds.accounts.passwords import Passwords
 from pds.accounts.refresh_tokens import RefreshTokens
 from pds.accounts.register import AccountRegister
@@ -116,6 +117,7 @@ class Accounts(AccountRegister):
         )
 
         self.invites = Invites(db, store, hostname=hostname, clock=clock)
+        self.moves = Moves(db, clock=clock)
 
     async def create_account(self, new: NewAccount) -> Session:
         """Create an account and its first session, in one transaction.
@@ -178,6 +180,7 @@ class Accounts(AccountRegister):
     def _erase(self, did: Did) -> None:
         super()._erase(did)
         self.access_cutoffs.erase(did)
+        self.moves.erase(did)
 
     def _add_rows(self, new: NewAccount) -> None:
         check_did_free(self.store, new.did)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from pds.fairness.turns import TooBusy
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
 from pds.second_factors.errors import SecondFactorRequired
+from pds.translations.language import deferred as _
 
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
@@ -16,7 +20,21 @@ if TYPE_CHECKING:
     from pds.accounts.logins import Login
     from pds.context import AppContext
 
+_NOT_SENT: Final = "a mail about second factors could not be sent"
 _log = structlog.get_logger(__name__)
+
+
+class FactorChange(StrEnum):
+    """What the owner of an account is told."""
+
+    APP_SET_UP = _("An authenticator app was set up.")
+    APP_REMOVED = _("The authenticator app was removed.")
+    PASSKEY_SET_UP = _("A passkey was set up.")
+    PASSKEY_REMOVED = _("A passkey was removed.")
+    MAIL_ON = _("Codes by mail were turned on.")
+    MAIL_OFF = _("Codes by mail were turned off.")
+    CODES_RENEWED = _("New recovery codes were made.")
+    RESET = _("The operator of the server has removed all second factors.")
 
 
 async def check_second_factor(
@@ -45,11 +63,23 @@ async def mail_code(ctx: AppContext, account: ActorAccount) -> None:
         return
     code = await ctx.second_factors.mailed.create(account.did)
     if code is not None:
-        ctx.later.start(_send(ctx, account, account.email, code))
+        sending = ctx.mailer.send_sign_in_code(account, account.email, code)
+        ctx.later.start(_send(sending, account))
 
 
-async def _send(ctx: AppContext, account: ActorAccount, email: str, code: str) -> None:
+def tell_owner(ctx: AppContext, account: ActorAccount, change: FactorChange) -> None:
+    """Mail the owner of an account what has changed. The change does not wait for the mail."""
+    if account.email is None:
+        return
+    sending = ctx.mailer.send_factors_changed(account, account.email, change)
     try:
-        await ctx.mailer.send_sign_in_code(account, email, code)
+        ctx.later.start(_send(sending, account))
+    except TooBusy as exc:
+        _log.warning(_NOT_SENT, did=account.did, reason=str(exc))
+
+
+async def _send(sending: Coroutine[None, None, None], account: ActorAccount) -> None:
+    try:
+        await sending
     except (InvalidMail, MailNotSent) as exc:
-        _log.warning("a code to sign in could not be mailed", did=account.did, reason=str(exc))
+        _log.warning(_NOT_SENT, did=account.did, reason=str(exc))

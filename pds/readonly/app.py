@@ -55,7 +55,7 @@ def make_readonly_app(
         *(web.route(method, "/{path:.*}", _refuse) for method in _WRITING),
         web.route("*", "/xrpc/{nsid:.*}", answer),
         *(web.get(path + "{rest:.*}", _refuse) for path in _REFUSED_PATHS),
-        *page_routes(),
+        *page_routes(ctx, archive),
         *routes_of_every_server(),
     )
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())

@@ -24,7 +24,7 @@ from database.connection import Database
 from database.errors import DatabaseError
 from database.opening import open_database
 from database.wal import files_of
-from pds.readonly.profile_name import find_name
+from pds.web.browse.profile_name import find_name
 from repo.car import CarReader, InvalidCar
 from repo.commit import Commit, decode_commit
 from repo.keys import K256PrivateKey

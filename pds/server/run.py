@@ -27,6 +27,8 @@ from pds.disk.data_directory import (
 )
 from pds.disk.other_server import describe, refuse_other_server
 from pds.disk.reserve import DiskReserve
+from pds.lifecycle.migration.attending import attend_moves
+from pds.lifecycle.migration.moving import Moving
 from pds.monitoring.logs import Logs
 from pds.monitoring.requests.lines import LOGGER
 from pds.recovery.start import recover
@@ -102,6 +104,7 @@ async def serve(
         ctx.administration.sampler.start()
         if ctx.oauth is not None:
             ctx.oauth.sweep.start()
+            stack.push_async_callback(_end, asyncio.create_task(attend_moves(Moving(ctx))))
         stack.push_async_callback(_end, asyncio.create_task(reserve.keep_from_now_on()))
         on_ready(ctx)
 

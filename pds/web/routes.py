@@ -16,33 +16,22 @@ from pds.entryway.exchange import entryway_of
 from pds.rate_limits.limiter import RateLimiter
 from pds.web.account.routes import account_routes
 from pds.web.admin.routes import admin_routes
+from pds.web.browse.front import front_routes
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
+from pds.web.migrate.routes import migrate_routes
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
-from pds.web.pages.rendering import file_handler, page_headers
 from pds.web.pages.site import Site
 from pds.web.pages.style import style_routes
+from pds.web.sign_in.passkey_script import passkey_script_route
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
 _log = structlog.get_logger(__name__)
 
-_BANNER: Final = r"""
- _   _       _     _  __           _
-| | | | ___ | | __| |/ _| __ _ ___| |_
-| |_| |/ _ \| |/ _` | |_ / _` / __| __|
-|  _  | (_) | | (_| |  _| (_| \__ \ |_
-|_| |_|\___/|_|\__,_|_|  \__,_|___/\__|
-
-This is an AT Protocol Personal Data Server (PDS), run by Holdfast.
-
-Most API routes are under /xrpc/
-
-    Protocol: https://atproto.com
-"""
 _PACKAGES: Final = {
-    **{area: f"pds.web.{area}" for area in ("account", "admin", "oauth", "sign_in")},
+    **{area: f"pds.web.{area}" for area in ("account", "admin", "migrate", "oauth", "sign_in")},
     "factors": "pds.web.account.factors",
 }
 """The packages with templates, by the area that templates name."""
@@ -55,18 +44,19 @@ Allow: /
 
 def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[web.RouteDef]:
     """Yield the routes outside `/xrpc/`. `limiter` counts sign-ins; None without rate limits."""
-    yield _get("/", _front_page)
     yield _get("/.well-known/change-password", _change_password)
     if ctx.entryway is not None:
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
         yield web.get("/account{path:(/.*)?}", _at_entryway)
     site = Site(ctx, limiter, _PACKAGES)
-    yield _passkey_script()
+    yield passkey_script_route()
     if ctx.oauth is not None:
         yield from oauth_routes(site, ctx.oauth)
         yield from account_routes(site, ctx.oauth)
+        yield from migrate_routes(site, ctx.oauth)
     yield from admin_routes(site)
     yield from style_routes(ctx.settings.branding)
+    yield from front_routes(ctx)
     yield from routes_of_every_server()
 
 
@@ -94,10 +84,6 @@ def _for_every_origin(handler: _Handler) -> _Handler:
     return answer
 
 
-async def _front_page(_request: web.Request) -> web.Response:
-    return web.Response(text=_BANNER)
-
-
 async def _robots(_request: web.Request) -> web.Response:
     return web.Response(text=_ROBOTS)
 
@@ -117,11 +103,6 @@ async def _atproto_did(request: web.Request) -> web.Response:
     return web.Response(text=did)
 
 
-def _passkey_script() -> web.RouteDef:
-    headers = page_headers() | {"Cache-Control": "max-age=300"}
-    return web.get("/assets/passkeys.js", file_handler("passkeys.js", "text/javascript", headers))
-
-
 async def _change_password(request: web.Request) -> web.Response:
     ctx = request.app[CONTEXT]
     if ctx.entryway is not None:
@@ -134,7 +115,8 @@ async def _change_password(request: web.Request) -> web.Response:
 async def _at_entryway(request: web.Request) -> web.Response:
     """Send people to the server that owns the logins."""
     ctx = request.app[CONTEXT]
-    return web.Response(status=302, headers={"Location": entryway_of(ctx).url + request.path_qs})
+    location = f"{entryway_of(ctx).url}{request.path_qs}"
+    return web.Response(status=302, headers={"Location": location})
 
 
 async def _protected_resource(request: web.Request) -> web.Response:

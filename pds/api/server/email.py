@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pds.accounts.account import ActorAccount
 from pds.accounts.email_rules import check_email
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import NoEmailAddress, TokenRequired, UnknownAccount
@@ -11,6 +12,7 @@ from pds.accounts.scopes import FULL
 from pds.context import AppContext
 from pds.lifecycle.acting import get_acting_account
 from pds.lifecycle.mailed_tokens import send_token
+from pds.lifecycle.second_factors import FactorChange, tell_owner
 from pds.rate_limits.limit import DAY_S, HOUR_S, by_did
 from pds.rate_limits.method_limits import calls
 from pds.second_factors.errors import AddressNotConfirmed
@@ -18,7 +20,6 @@ from pds.xrpc.auth import user
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.methods import NOBODY, XrpcMethods
 from pds.xrpc.oauth_demands import account, never
-from repo.syntax import Did
 
 _IN_ACCOUNT_PAGES: Final = (
     "Use the account manager interface to update email address associated with an account"
@@ -87,7 +88,7 @@ async def update_email(call: XrpcCall) -> Answer:
     if wanted is None or account.email is None:
         await ctx.accounts.emails.change(did, email, token=token)
     elif email.lower() == account.email:
-        await _set_mailed_codes(ctx, did, wanted=wanted, token=token)
+        await _set_mailed_codes(ctx, account, wanted=wanted, token=token)
     elif wanted:
         raise AddressNotConfirmed
     elif not token:
@@ -95,15 +96,21 @@ async def update_email(call: XrpcCall) -> Answer:
     else:
         await ctx.accounts.emails.change(did, email, token=token)
         await ctx.second_factors.turn_off_mail(did)
+        # To the address that had the codes.
+        tell_owner(ctx, account, FactorChange.MAIL_OFF)
     return None
 
 
-async def _set_mailed_codes(ctx: AppContext, did: Did, *, wanted: bool, token: str | None) -> None:
+async def _set_mailed_codes(
+    ctx: AppContext, account: ActorAccount, *, wanted: bool, token: str | None
+) -> None:
     """Turn codes by mail on, or off if a mailed token shows that the owner wants it."""
+    did = account.did
     if wanted:
         await ctx.second_factors.turn_on_mail(did)
-        return
-    if not token:
+    elif not token:
         raise TokenRequired
-    await ctx.accounts.email_tokens.use(did, EmailTokenPurpose.UPDATE_EMAIL, token)
-    await ctx.second_factors.turn_off_mail(did)
+    else:
+        await ctx.accounts.email_tokens.use(did, EmailTokenPurpose.UPDATE_EMAIL, token)
+        await ctx.second_factors.turn_off_mail(did)
+    tell_owner(ctx, account, FactorChange.MAIL_ON if wanted else FactorChange.MAIL_OFF)

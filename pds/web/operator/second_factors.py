@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pds.lifecycle.second_factors import FactorChange, tell_owner
+
 if TYPE_CHECKING:
     from pds.web.operator.call import OperatorCall
 
@@ -13,6 +15,7 @@ async def reset_second_factors(call: OperatorCall) -> dict[str, Any]:
     account = call.get_account()
     factors = call.ctx.second_factors.of(account.did)
     await call.ctx.second_factors.reset(account.did)
+    tell_owner(call.ctx, account, FactorChange.RESET)
     return {
         "did": account.did,
         "removed": {

@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from database.errors import DatabaseError
 from pds.fairness.turns import TooBusy
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.rate_limits.errors import TooManyRequests
-from pds.translations.choice import accepted_tags
+from pds.translations.asked import ask_for_languages
 from pds.translations.languages import NAMES, language_for
 from pds.web.pages.cookies import (
     LANGUAGE_COOKIE,
@@ -29,6 +29,7 @@ from pds.web.pages.form import Form, read_form
 from pds.web.pages.origin import comes_from, is_navigation
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
+from pds.web.pages.wanted_languages import wanted_languages
 from pds.xrpc.errors import XrpcError
 
 Show: TypeAlias = Callable[[Visit], Awaitable[web.StreamResponse]]
@@ -85,11 +86,8 @@ class Site(Shared):
         return await do(visit, form)
 
     async def _visit(self, request: web.Request) -> Visit:
-        wanted = [
-            *(tag for tag in (request.query.get("lang"),) if tag),
-            *(tag for tag in (request.cookies.get(LANGUAGE_COOKIE),) if tag),
-            *accepted_tags(request.headers.get(hdrs.ACCEPT_LANGUAGE, "")),
-        ]
+        wanted = wanted_languages(request)
+        ask_for_languages(", ".join(wanted))
         visitor = visitor_of(self.ctx, request)
         device = await self.devices.recognise(visitor)
         return Visit(

@@ -10,14 +10,15 @@ from typing import Final
 from aiohttp import web
 
 from pds.config.groups.service import BrandingSettings
-from pds.web.pages.rendering import page_headers
+from pds.web.pages.rendering import file_handler, page_headers
 
 STYLE_PATH: Final = "/assets/style.css"
+ICON_PATH: Final = "/assets/icon.svg"
 _COLOR: Final = re.compile(r"#[0-9a-fA-F]{3,8}|[a-zA-Z]{3,30}|(rgb|hsl)a?\([0-9.,%/ a-z]{1,60}\)")
 
 
 def style_routes(branding: BrandingSettings) -> Iterator[web.RouteDef]:
-    """Yield the style sheet, which every page loads."""
+    """Yield the style sheet and the icon, which every page loads."""
     sheet = "\n".join((_text("style.css"), _text("forms.css"), _brand(branding)))
 
     async def answer(_request: web.Request) -> web.Response:
@@ -25,6 +26,7 @@ def style_routes(branding: BrandingSettings) -> Iterator[web.RouteDef]:
         return web.Response(text=sheet, content_type="text/css", headers=headers)
 
     yield web.get(STYLE_PATH, answer)
+    yield web.get(ICON_PATH, file_handler("icon.svg", "image/svg+xml", page_headers()))
 
 
 def _brand(branding: BrandingSettings) -> str:

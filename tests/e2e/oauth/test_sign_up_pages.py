@@ -127,6 +127,7 @@ def test_who_has_no_account_signs_up_for_an_app_and_gets_a_new_password(
     browser.type("#password", "ritas-password")
     browser.follow("Create the account")
     look("Create an account at localhost PDS", "sign-up-wrong", "status of 400")
+    browser.evaluate("document.querySelector('#handle').value = ''")
     browser.type("#handle", "rita")
     browser.type("#password", "ritas-password")
     browser.follow("Create the account")

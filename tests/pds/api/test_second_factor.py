@@ -87,6 +87,21 @@ async def test_codes_of_an_app_and_recovery_codes_go_into_the_same_field(
     assert mails == []
 
 
+async def test_tokens_of_other_kinds_are_no_second_factor(pds: Pds, alice: Account) -> None:
+    await set_up_app(pds, alice)
+    await confirm_address(pds, alice)
+    await pds.post("com.atproto.server.requestEmailUpdate", headers=alice.auth)
+    made = await pds.post("com.atproto.server.createAppPassword", {"name": "x"}, alice.auth)
+    others = alice.access_jwt, alice.refresh_jwt, await pds_token(pds, alice), alice.password
+    for token in (*others, made.json["password"]):
+        assert (await log_in(pds, alice, authFactorToken=token)).json == WRONG
+    body = {"identifier": alice.handle, "password": alice.password}
+    odd_ones: tuple[object, ...] = (123456, True, None, ["000000"], {})
+    for odd in odd_ones:
+        refused = await pds.post(CREATE, {**body, "authFactorToken": odd})
+        assert refused.error == (400, "InvalidRequest")
+
+
 async def test_app_passwords_and_open_sessions_go_on(pds: Pds, alice: Account) -> None:
     made = await pds.post("com.atproto.server.createAppPassword", {"name": "x"}, alice.auth)
     await set_up_app(pds, alice)

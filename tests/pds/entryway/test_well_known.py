@@ -37,7 +37,7 @@ async def test_the_server_describes_itself_as_without_one(pds: Pds, entryway: En
 
 
 @pytest.mark.parametrize(
-    "path", ["/account", "/account/sign-up?next=%2Faccount", "/account/reset-password"]
+    "path", ["/account", "/account/sign-up?next=/account", "/account/reset-password"]
 )
 async def test_pages_of_accounts_are_at_the_entryway(
     pds: Pds, entryway: Entryway, path: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -12,7 +13,7 @@ from pds.accounts.app_passwords import AppPassword
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.config import read_settings
 from pds.mail.message import Mail
-from pds.mail.texts import Branding, password_changed_mail, token_mail
+from pds.mail.texts import Branding, MailTexts
 from repo.syntax import Did
 from tests.pds.config.test_settings import WORKING
 
@@ -39,7 +40,9 @@ each_purpose = pytest.mark.parametrize("purpose", list(EmailTokenPurpose))
 def mail_of(
     purpose: EmailTokenPurpose, account: ActorAccount = ALICE, branding: Branding | None = None
 ) -> Mail:
-    return token_mail(branding or Branding("My PDS"), purpose, account, "alice@example.com", TOKEN)
+    return MailTexts(branding or Branding("My PDS")).token(
+        purpose, account, "alice@example.com", TOKEN
+    )
 
 
 def branding_of(**environ: str) -> Branding:
@@ -110,6 +113,30 @@ def test_an_account_without_a_handle_is_called_by_its_address() -> None:
     assert "for the account alice@example.com" in mail.html
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda account: MailTexts(branding_of()).sign_in_code(account, "alice@example.com", TOKEN),
+        lambda account: MailTexts(branding_of()).factors_changed(
+            account, "alice@example.com", "It is."
+        ),
+    ],
+    ids=["code", "change"],
+)
+def test_mails_about_second_factors_say_the_same_in_both_forms(
+    make: Callable[[ActorAccount], Mail],
+) -> None:
+    mail = make(ALICE)
+    title, body, *_ = mail.text.split("\n\n")
+    html = " ".join(mail.html.split())
+    assert title in html
+    assert " ".join(body.split()) in html
+    assert "alice.test" in mail.text
+    assert max(map(len, mail.text.splitlines())) < 80
+    plain, hostile = (Tags(make(replace(ALICE, handle=h)).html) for h in ("a.test", HOSTILE))
+    assert (hostile.tags, hostile.values) == (plain.tags, plain.values)
+
+
 @each_purpose
 def test_a_hostile_handle_stays_text(purpose: EmailTokenPurpose) -> None:
     plain, hostile = (
@@ -119,7 +146,8 @@ def test_a_hostile_handle_stays_text(purpose: EmailTokenPurpose) -> None:
     assert hostile.tags == plain.tags
     assert hostile.values == plain.values
     text = mail_of(purpose, replace(ALICE, handle="alice.test\r\n\r\nYour new code: X")).text
-    assert "alice.test Your new code: X" in text
+    assert "\n\nYour new code" not in text
+    assert "alice.test Your new code: X" in " ".join(text.split())
 
 
 def test_settings_stay_where_they_are_put() -> None:
@@ -155,7 +183,7 @@ def test_without_a_look_it_is_the_reference_s_but_for_its_logo() -> None:
 
 def changed_mail(*names: str) -> Mail:
     app_passwords = [AppPassword(name, "2026-02-03T04:05:06.789Z", False) for name in names]
-    return password_changed_mail(Branding("My PDS"), ALICE, "alice@example.com", app_passwords)
+    return MailTexts(Branding("My PDS")).password_changed(ALICE, "alice@example.com", app_passwords)
 
 
 def test_the_mail_of_a_new_password_lists_app_passwords_and_how_to_revoke_them() -> None:

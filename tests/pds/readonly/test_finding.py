@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from pds.readonly.pages import REPOS_ON_A_PAGE
-from pds.readonly.times import tid_after, time_of_tid
+from pds.web.browse.times import tid_after, time_of_tid
 from repo.syntax import Did
 from repo.tid import encode_tid
 from tests.pds.car.cars import POST, car_of

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pds.readonly.record_text import TEXT_SHOWN_CHARACTERS
+from pds.web.browse.record_text import TEXT_SHOWN_CHARACTERS
 from repo.cid import Cid
 from tests.browser import Browser
 from tests.pds.car.cars import DID, POST

@@ -8,6 +8,7 @@ import segno
 from aiohttp import hdrs, web
 
 from pds.accounts.account import ActorAccount
+from pds.lifecycle.second_factors import FactorChange, tell_owner
 from pds.second_factors.errors import SecondFactorError
 from pds.second_factors.totp import provisioning_uri
 from pds.web.account.factors.overview import FACTORS_PATH, Overview
@@ -57,6 +58,7 @@ class AppPages:
             codes = await self._factors.set_up_app(did, secret, code)
         except SecondFactorError as exc:
             return self._page(visit, person, secret, offer, problem=problem_of(visit, exc))
+        tell_owner(visit.site.ctx, person.account, FactorChange.APP_SET_UP)
         notice = visit.gettext("Your authenticator app is set up.")
         return self._overview.after(visit, person, codes, notice)
 

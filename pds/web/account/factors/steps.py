@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from pds.lifecycle.second_factors import FactorChange, tell_owner
 from pds.second_factors.errors import SecondFactorError
 from pds.web.account.factors.overview import FACTORS_PATH, Overview
 from pds.web.account.session import Person
@@ -17,12 +18,14 @@ class FactorSteps:
     """Each step answers with the page again, and says on it what it has done."""
 
     def __init__(self, site: Shared, overview: Overview) -> None:
+        self._ctx = site.ctx
         self._factors = site.ctx.second_factors
         self._overview = overview
 
     async def remove_app(self, visit: Visit, person: Person, _form: Form) -> web.StreamResponse:
         """Forget the authenticator app."""
         await self._factors.remove_app(person.account.did)
+        self._tell(person, FactorChange.APP_REMOVED)
         return visit.redirect(FACTORS_PATH, visit.gettext("Your authenticator app is removed."))
 
     async def add_passkey(self, visit: Visit, person: Person, form: Form) -> web.StreamResponse:
@@ -33,6 +36,7 @@ class FactorSteps:
         except SecondFactorError as exc:
             problem = problem_of(visit, exc)
             return self._overview.page(visit, person, problem=problem, about="passkeys")
+        self._tell(person, FactorChange.PASSKEY_SET_UP)
         return self._overview.after(visit, person, codes, visit.gettext("Your passkey is set up."))
 
     async def remove_passkey(self, visit: Visit, person: Person, form: Form) -> web.StreamResponse:
@@ -42,6 +46,7 @@ class FactorSteps:
         except ValueError:
             return visit.redirect(FACTORS_PATH)
         await self._factors.remove_passkey(person.account.did, passkey_id)
+        self._tell(person, FactorChange.PASSKEY_REMOVED)
         return visit.redirect(FACTORS_PATH, visit.gettext("The passkey is removed."))
 
     async def turn_on_mail(self, visit: Visit, person: Person, _form: Form) -> web.StreamResponse:
@@ -51,11 +56,13 @@ class FactorSteps:
         except SecondFactorError as exc:
             problem = problem_of(visit, exc)
             return self._overview.page(visit, person, problem=problem, about="mail")
+        self._tell(person, FactorChange.MAIL_ON)
         return visit.redirect(FACTORS_PATH, visit.gettext("Codes by mail are turned on."))
 
     async def turn_off_mail(self, visit: Visit, person: Person, _form: Form) -> web.StreamResponse:
         """Turn codes by mail off."""
         await self._factors.turn_off_mail(person.account.did)
+        self._tell(person, FactorChange.MAIL_OFF)
         return visit.redirect(FACTORS_PATH, visit.gettext("Codes by mail are turned off."))
 
     async def renew_codes(self, visit: Visit, person: Person, _form: Form) -> web.StreamResponse:
@@ -64,6 +71,7 @@ class FactorSteps:
         if not self._factors.of(did).any:
             return visit.redirect(FACTORS_PATH)
         codes = await self._factors.renew_recovery_codes(did)
+        self._tell(person, FactorChange.CODES_RENEWED)
         notice = visit.gettext("Your earlier recovery codes do not work any longer.")
         return self._overview.after(visit, person, codes, notice)
 
@@ -71,3 +79,6 @@ class FactorSteps:
         """Trust a browser no longer."""
         await self._factors.trusted.forget(person.account.did, form.text("browser"))
         return visit.redirect(FACTORS_PATH, visit.gettext("That browser is asked again."))
+
+    def _tell(self, person: Person, change: FactorChange) -> None:
+        tell_owner(self._ctx, person.account, change)

@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 
 from pds.mail.message import Mail
+from pds.second_factors.errors import SecondFactorError, SecondFactorRequired
+from pds.web.sign_in.second_factor import PROBLEMS
 from repo.syntax import Did
 from tests.pds.api.test_second_factor import (
     code_in,
@@ -216,3 +218,21 @@ async def test_a_factor_that_was_removed_meanwhile_is_not_asked_for_again(
     assert (await browser.send(step(page), code=codes[0])).status == 400
     _, page = await begin(pds, browser)
     assert (await sign_in(browser, page, alice)).form("/consent")
+
+
+async def test_where_it_is_required_the_page_leads_to_codes_by_mail(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pds.ctx.second_factors, "required", True)
+    sent: list[Mail] = []
+    pds.ctx.mailer.on_mail = sent.append
+    browser, page = await wait_for_factor(pds, alice)
+    assert "This server asks for a second factor." in page.text
+    (mail,) = sent
+    assert (await browser.send(step(page), code=code_in(mail))).form("/consent")
+    assert pds.ctx.second_factors.of(Did(alice.did)).mail_since is not None
+
+
+def test_every_error_has_words_for_people() -> None:
+    kinds = set(SecondFactorError.__subclasses__()) - {SecondFactorRequired}
+    assert kinds <= PROBLEMS.keys()

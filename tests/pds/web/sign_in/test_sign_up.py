@@ -90,6 +90,32 @@ class TestInvites:
         assert "or used up" in again.text
 
 
+class TestDomains:
+    @pytest.fixture
+    def pds_environ(self, pds_environ: dict[str, str]) -> dict[str, str]:
+        return pds_environ | {"PDS_SERVICE_HANDLE_DOMAINS": ".test,.people.example.com"}
+
+    async def test_one_of_several_is_chosen(self, pds: Pds) -> None:
+        browser, page = await opened(pds)
+        assert b'<option value=".people.example.com">' in page.reply.body
+        await send(browser, page, domain=".people.example.com")
+        assert "@carol.people.example.com" in (await browser.open("/account")).text
+
+
+class TestWithRateLimits:
+    @pytest.fixture
+    def pds_environ(self, pds_environ: dict[str, str]) -> dict[str, str]:
+        return pds_environ | {"PDS_RATE_LIMITS_ENABLED": "true"}
+
+    async def test_pages_and_clients_are_counted_together(self, pds: Pds) -> None:
+        for _ in range(99):
+            await pds.post("com.atproto.server.createAccount", {"handle": "x.test", "email": ""})
+        browser, page = await opened(pds)
+        assert (await send(browser, page, handle="x")).status == 400
+        refused = await send(browser, page)
+        assert (refused.status, "try again" in refused.text) == (429, True)
+
+
 class TestTerms:
     @pytest.fixture
     def pds_environ(self, pds_environ: dict[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pyotp
 import pytest
 
+from pds.mail.message import Mail
 from pds.second_factors.second_factors import Factors
 from repo.syntax import Did
 from tests.pds.api.test_second_factor import confirm_address, log_in, set_up_app, turn_on_mail
@@ -110,7 +111,7 @@ async def test_mailed_codes_need_a_confirmed_address(pds: Pds, alice: Account) -
     assert "Confirm your e-mail address" in page.text
     form = replace(page.form("/passkeys"), action=f"{PATH}/mail/on")
     refused = await browser.send(form)
-    assert (refused.status, "Confirm your email address" in refused.text) == (400, True)
+    assert (refused.status, "Confirm your e-mail address" in refused.text) == (400, True)
     await confirm_address(pds, alice)
     page = await browser.open(PATH)
     page = await follow(browser, await browser.send(page.form("/mail/on")))
@@ -147,6 +148,23 @@ async def test_trusted_browsers_are_listed_and_forgotten(pds: Pds, alice: Accoun
     assert b"<i>" not in page.reply.body
     page = await follow(browser, await browser.send(page.form("/trusted/remove")))
     assert (trusted.is_trusted(did, token), "192.0.2.7" in page.text) == (False, False)
+
+
+async def test_the_owner_is_told_of_every_change(pds: Pds, alice: Account) -> None:
+    sent: list[Mail] = []
+    pds.ctx.mailer.on_mail = sent.append
+    browser = await signed_in(pds, alice)
+    await set_up_app(pds, alice)
+    page = await browser.open(PATH)
+    await browser.send(page.form("/recovery"))
+    answer = passkey_of(pds).create(options_of(page))
+    await browser.send(page.form("/passkeys"), answer=answer, name="x")
+    await browser.send(page.form("/app/remove"))
+    assert {mail.to for mail in sent} == {alice.email}
+    told = " ".join(mail.text for mail in sent)
+    for text in ("New recovery codes were made", "A passkey was set up", "app was removed"):
+        assert text in told
+    assert "alice.test" in told
 
 
 @pytest.mark.parametrize("name", ["app", "app/remove", "passkeys", "passkeys/remove", "recovery"])

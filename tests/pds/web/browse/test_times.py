@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pds.readonly.times import time_of_record, time_of_tid
+from pds.web.browse.times import time_of_record, time_of_tid
 from repo.tid import MAX_MICROS, encode_tid
 
 AT = datetime(2024, 2, 29, 22, 30, 5, tzinfo=UTC)

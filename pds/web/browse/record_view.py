@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from database.collector import without_collector
-from pds.readonly.record_blobs import NamedBlob, named_blobs
-from pds.readonly.record_text import json_of, text_of
-from pds.readonly.times import time_of_record, time_of_tid
+from pds.web.browse.record_blobs import NamedBlob, named_blobs
+from pds.web.browse.record_text import json_of, text_of
+from pds.web.browse.times import time_of_record, time_of_tid
 from repo import dagcbor, piecewise
 from repo.dagcbor import InvalidDagCbor
 from repo.odd_record import read_kept

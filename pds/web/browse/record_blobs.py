@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from actor_store.media_type import sniff
-from pds.car.blob_directory import BlobDirectory
+from pds.web.browse.shelf import Shelf, ShownRepo
 from repo.cid import Cid
 from repo.dagcbor import Value
 from repo.datamodel import BlobRef, iter_blob_refs, iter_maps
 
 BLOBS_ON_A_PAGE: Final = 50
 _ALT_CHARACTERS: Final = 1000
-_PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif")
+PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif")
 """Types that every browser shows."""
 
 
@@ -53,22 +52,16 @@ def named_blobs(value: Value) -> tuple[list[NamedBlob], int]:
     return named, len(refs) - len(named)
 
 
-async def shown_blobs(blobs: BlobDirectory, did: str, named: list[NamedBlob]) -> list[ShownBlob]:
+async def shown_blobs(shelf: Shelf, repo: ShownRepo, named: list[NamedBlob]) -> list[ShownBlob]:
     """Return what can be shown of these blobs."""
-    return [await _look_at(blobs, did, blob.ref, blob.alt) for blob in named]
+    return [await _look_at(shelf, repo, blob.ref, blob.alt) for blob in named]
 
 
-async def _look_at(blobs: BlobDirectory, did: str, ref: BlobRef, alt: str) -> ShownBlob:
-    is_here = is_picture = False
-    if ref.mime_type in _PICTURES:
-        # The bytes are checked, since a broken picture is worse than none.
-        found = await blobs.open(did, ref.cid)
-        if found is not None:
-            await found.file.close()
-            is_here, is_picture = True, sniff(found.head) in _PICTURES
-    else:
-        is_here = bool(await blobs.present(did, [ref.cid]))
-    return ShownBlob(str(ref.cid), ref.mime_type, ref.size, alt, is_here, is_picture)
+async def _look_at(shelf: Shelf, repo: ShownRepo, ref: BlobRef, alt: str) -> ShownBlob:
+    # The bytes decide, since a broken picture is worse than none.
+    media_type = await shelf.media_type(repo, ref.cid)
+    is_picture = shelf.shows_pictures and ref.mime_type in PICTURES and media_type in PICTURES
+    return ShownBlob(str(ref.cid), ref.mime_type, ref.size, alt, media_type is not None, is_picture)
 
 
 def _iter_alts(value: Value) -> Iterator[tuple[Cid, str]]:

@@ -8,8 +8,8 @@ from typing import Final
 
 from actor_store.reader import ActorStoreReader
 from actor_store.records import RecordRef
-from pds.readonly.record_text import preview_of
-from pds.readonly.times import tid_after, time_of_record, time_of_tid
+from pds.web.browse.record_text import preview_of
+from pds.web.browse.times import tid_after, time_of_record, time_of_tid
 from repo.odd_record import read_kept
 from repo.record import LARGE_BYTES, InvalidRecord
 from repo.tid import is_tid

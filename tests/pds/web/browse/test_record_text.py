@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pds.readonly.record_text import JSON_SHOWN_CHARACTERS, json_of, preview_of, text_of
+from pds.web.browse.record_text import JSON_SHOWN_CHARACTERS, json_of, preview_of, text_of
 from repo.cid import Cid
 from repo.dagcbor import MAX_DEPTH
 from repo.datamodel import json_default

@@ -1,0 +1,1 @@
+"""Moving accounts in from another server, and out to another, in steps that can be resumed."""

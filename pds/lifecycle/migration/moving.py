@@ -1,0 +1,379 @@
+"""The steps of a move that a person takes. `copying` has those between them.
+
+Every step can be taken again after a crash: it looks first at what has been done. Until the DID
+names the new server nothing has changed for anybody, and the move can be undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from actor_store.errors import RepoExists
+from identity.handles import HandleUnresolvable
+from identity.plc import PlcError
+from identity.plc_data import InvalidPlcOperation, PlcData
+from identity.plc_operation import PlcOperation
+from identity.resolver import DidResolutionError
+from pds.accounts.moves import COPYING, UNDOABLE, Move, Step
+from pds.config.addresses import is_same_server, parse_base_url
+from pds.lifecycle.migration.errors import MoveProblem, OtherServerRefused, Problem
+from pds.lifecycle.migration.here import NewHere, OldHere
+from pds.lifecycle.migration.other_server import OtherServer, Tokens, text_in, texts_in
+from pds.lifecycle.migration.servers import Contents, NewServer, OldServer
+from pds.lifecycle.migration.there import NewThere, OldThere
+from pds.lifecycle.signup import Signup, create_account
+from pds.oauth.derived_secrets import derived_secret
+from pds.second_factors.sealing import Sealer
+from pds.service_auth.jwt import ServiceJwtError
+from repo.syntax import Did, Handle, InvalidSyntax, is_did, normalize_handle
+
+if TYPE_CHECKING:
+    from pds.context import AppContext
+
+CREATE: Final = "com.atproto.server.createAccount"
+_LOGIN: Final = "com.atproto.server.createSession"
+MAX_ROTATION_KEYS: Final = 10
+
+
+@dataclass(slots=True, frozen=True)
+class Newcomer:
+    """What an account is to have at another server."""
+
+    handle: str
+    email: str
+    password: str
+    invite_code: str | None
+
+
+class Moving:
+    """The moves of this server. Methods raise `MoveProblem`, and `DatabaseError`s."""
+
+    def __init__(self, ctx: AppContext) -> None:
+        self.ctx = ctx
+        self._moves = ctx.accounts.moves
+        self._sealer = Sealer(derived_secret(ctx.settings.secrets.jwt_secret, "moves"))
+        self.worker = secrets.token_hex(8)
+        """The name under which this process copies."""
+
+    # --- The two servers
+
+    def old(self, move: Move) -> OldServer:
+        """Return the server that the account leaves."""
+        if not move.is_in:
+            return OldHere(self.ctx, move.did)
+        return OldThere(move.did, self.other(move))
+
+    def new(self, move: Move) -> NewServer:
+        """Return the server that the account moves to."""
+        if move.is_in:
+            return NewHere(self.ctx, move.did)
+        return NewThere(self.ctx, move.did, self.other(move))
+
+    def other(self, move: Move) -> OtherServer:
+        """Return the other server, with the session there if it is kept."""
+
+        async def keep(tokens: Tokens) -> None:
+            await self._moves.set_session(move.did, self._seal(move.did, tokens))
+
+        return OtherServer(self.ctx.proxy_http, move.url, self._tokens_of(move.did), on_tokens=keep)
+
+    # --- Moving in
+
+    async def find_old_server(self, identifier: str) -> tuple[Did, str]:
+        """Return the DID of an account with a handle or DID, and the URL of its server."""
+        name = identifier.strip().removeprefix("@")
+        did: Did | None = Did(name) if is_did(name) else None
+        try:
+            if did is None:
+                handle: Handle = normalize_handle(name)
+                did = await self.ctx.handle_resolver.resolve(handle, fresh=True)
+            if did is None:
+                raise MoveProblem(Problem.UNKNOWN)
+            document = await self.ctx.did_resolver.resolve(did, force=True)
+        except (InvalidSyntax, HandleUnresolvable, DidResolutionError) as exc:
+            raise MoveProblem(Problem.UNKNOWN, str(exc)) from exc
+        url = document.pds_endpoint
+        if url is None:
+            raise MoveProblem(Problem.UNKNOWN)
+        if is_same_server(url, self.ctx.settings.public_url):
+            raise MoveProblem(Problem.OURS)
+        return did, url
+
+    async def begin_in(
+        self, did: Did, url: str, *, password: str, code: str, device_id: str
+    ) -> None:
+        """Sign in at the old server, and begin to move in."""
+        if self.ctx.accounts.find_account(did, include_inactive=True) is not None:
+            move = self._moves.find(did)
+            raise MoveProblem(Problem.OURS if move is None else Problem.HERE)
+        session = await self._sign_in(OtherServer(self.ctx.proxy_http, url), did, password, code)
+        await self._moves.begin(
+            did, is_in=True, device_id=device_id, url=url, step=Step.DETAILS, session=session
+        )
+
+    async def reconnect(self, move: Move, *, password: str, code: str) -> None:
+        """Sign in at the other server again, as its session is not kept for long."""
+        server = OtherServer(self.ctx.proxy_http, move.url)
+        session = await self._sign_in(server, move.did, password, code)
+        await self._moves.set_session(move.did, session)
+        await self._moves.set_problem(move.did, "")
+
+    async def contents(self, move: Move) -> Contents:
+        """Return what there is to move."""
+        return await self.old(move).contents()
+
+    async def create(self, move: Move, signup: Signup) -> None:
+        """Create the account here, deactivated, as its owner proves to want with the old server.
+
+        Raises what `create_account` raises as well.
+        """
+        _expect(move, Step.DETAILS)
+        answer = await self.other(move).query(
+            "com.atproto.server.getServiceAuth",
+            {"aud": self.ctx.settings.service_did, "lxm": CREATE},
+        )
+        try:
+            owner = await self.ctx.service_auth.verify(text_in(answer, "token"), nsid=CREATE)
+        except ServiceJwtError as exc:
+            raise MoveProblem(Problem.WRONG, str(exc)) from exc
+        if owner != move.did or signup.did != move.did:
+            raise MoveProblem(Problem.WRONG)
+        try:
+            await create_account(self.ctx, signup)
+        except RepoExists as exc:
+            raise MoveProblem(Problem.HERE) from exc
+        await self._moves.advance(move.did, Step.DETAILS, Step.REPOSITORY)
+
+    async def adopt(self, move: Move) -> None:
+        """Go on with an account that was created just before a crash."""
+        if move.step is Step.DETAILS:
+            await self._moves.advance(move.did, Step.DETAILS, Step.REPOSITORY)
+
+    async def suggest_handle(self, move: Move, handle: str) -> str:
+        """Return the handle if it is under a domain of the person's, else one of this server."""
+        about = await self.other(move).query("com.atproto.server.describeServer", is_public=True)
+        if not handle.endswith(tuple(texts_in(about, "availableUserDomains"))):
+            return handle
+        return handle.partition(".")[0] + self.ctx.settings.service_handle_domains[0]
+
+    # --- Moving out
+
+    async def look_at(self, address: str) -> tuple[str, dict[str, Any]]:
+        """Return the URL of a new server, and what it says of itself."""
+        try:
+            url = parse_base_url(address)
+        except ValueError as exc:
+            raise MoveProblem(Problem.UNKNOWN, str(exc)) from exc
+        if is_same_server(url, self.ctx.settings.public_url):
+            raise MoveProblem(Problem.OURS)
+        server = OtherServer(self.ctx.proxy_http, url)
+        return url, await server.query("com.atproto.server.describeServer", is_public=True)
+
+    async def begin_out(self, did: Did, url: str, wanted: Newcomer, *, device_id: str) -> None:
+        """Create the account at a new server, deactivated, and begin to move out."""
+        earlier = self._moves.find(did)
+        if earlier is not None and earlier.step in (Step.ACTIVATE, Step.LEAVE):
+            raise MoveProblem(Problem.STEP)
+        url, about = await self.look_at(url)
+        server = OtherServer(self.ctx.proxy_http, url)
+        body = {
+            "did": did,
+            "handle": wanted.handle,
+            "email": wanted.email,
+            "password": wanted.password,
+            **({"inviteCode": wanted.invite_code} if wanted.invite_code else {}),
+        }
+        token = self.ctx.service_tokens.get(did, text_in(about, "did"), CREATE)
+        try:
+            answer = await server.procedure(CREATE, body, token=token)
+        except OtherServerRefused as refused:
+            # The answer of an earlier try may have been lost.
+            try:
+                session = await self._sign_in(server, did, wanted.password, "")
+            except MoveProblem:
+                raise refused from None
+        else:
+            session = self._session_in(answer, did)
+        await self._moves.begin(
+            did, is_in=False, device_id=device_id, url=url, step=Step.REPOSITORY, session=session
+        )
+
+    # --- Both
+
+    async def accept_loss(self, move: Move) -> None:
+        """Go on although blobs are missing."""
+        _expect(move, Step.REVIEW)
+        await self._moves.accept_loss(move.did)
+
+    async def copy_again(self, move: Move) -> None:
+        """Copy everything that is missing or has changed."""
+        if move.step in COPYING:
+            await self._moves.set_problem(move.did, "")
+            return
+        _expect(move, Step.REVIEW, Step.CODE)
+        await self._moves.advance(move.did, move.step, Step.REPOSITORY)
+
+    async def send_code(self, move: Move) -> None:
+        """Have the old server mail the code that agrees to the change of the DID."""
+        _expect(move, Step.REVIEW, Step.CODE)
+        await self._check_loss(move)
+        if move.did.startswith("did:plc:"):
+            await self.old(move).send_code()
+        await self._moves.advance(move.did, Step.REVIEW, Step.CODE)
+
+    async def other_keys(self, move: Move) -> list[str]:
+        """Return rotation keys of the DID that are not the old server's: perhaps the person's."""
+        if not move.did.startswith("did:plc:"):
+            return []
+        theirs = await self.old(move).rotation_keys()
+        return [key for key in (await self._data(move)).rotation_keys if key not in theirs]
+
+    async def point_did(self, move: Move, code: str, *, keep: Collection[str] = ()) -> None:
+        """Make the DID name the new server. There is no way back from here.
+
+        `keep` are rotation keys to keep, stronger than those of the new server.
+        """
+        _expect(move, Step.CODE)
+        new = self.new(move)
+        # The answer to an operation may have been lost.
+        if not await new.is_named():
+            await self._check_loss(move)
+            if await self.old(move).rev() != move.rev:
+                await self._moves.advance(move.did, Step.CODE, Step.REPOSITORY)
+                raise MoveProblem(Problem.CHANGED)
+            if not move.did.startswith("did:plc:"):
+                raise MoveProblem(Problem.DOCUMENT)
+            await self._change_did(move, new, code, keep)
+        await self._moves.advance(move.did, Step.CODE, Step.ACTIVATE)
+
+    async def finish(self, move: Move) -> None:
+        """Activate the account at the new server, and deactivate it at the old one."""
+        _expect(move, Step.ACTIVATE, Step.LEAVE)
+        if move.step is Step.ACTIVATE:
+            await self.new(move).activate()
+            await self._moves.advance(move.did, Step.ACTIVATE, Step.LEAVE)
+        await self.old(move).deactivate()
+        await self._end(move, Step.LEAVE)
+
+    async def skip_leaving(self, move: Move) -> None:
+        """End the move although the old server cannot be told."""
+        _expect(move, Step.LEAVE)
+        await self._end(move, Step.LEAVE)
+
+    async def cancel(self, move: Move) -> None:
+        """Undo everything: delete the copy, and keep the account where it is."""
+        if move.step is not Step.CANCEL:
+            _expect(move, *UNDOABLE)
+            # The answer to an operation may have been lost.
+            if move.step is Step.CODE and await self.new(move).is_named():
+                raise MoveProblem(Problem.TOO_LATE)
+            if not await self._moves.advance(move.did, move.step, Step.CANCEL):
+                raise MoveProblem(Problem.STEP)
+        if move.is_in or move.session is not None:
+            await self.new(move).discard()
+        await self._sign_out(move)
+        await self._moves.forget(move.did)
+
+    async def _change_did(
+        self, move: Move, new: NewServer, code: str, keep: Collection[str]
+    ) -> None:
+        fields = await new.did_fields()
+        kept = [key for key in await self.other_keys(move) if key in keep]
+        wanted = fields.get("rotationKeys")
+        keys = [*kept, *(wanted if isinstance(wanted, list) else [])]
+        fields["rotationKeys"] = list(dict.fromkeys(keys))[:MAX_ROTATION_KEYS]
+        try:
+            expected = PlcData.from_json({**(await self._data(move)).to_json(), **fields})
+            service = expected.services.get("atproto_pds")
+            url = self.ctx.settings.public_url if move.is_in else move.url
+            if service is None or not is_same_server(service.endpoint, url):
+                raise MoveProblem(Problem.OPERATION)
+            operation = await self.old(move).sign(code, fields)
+            if PlcOperation.parse(operation).data != expected:
+                raise MoveProblem(Problem.OPERATION)
+        except InvalidPlcOperation as exc:
+            raise MoveProblem(Problem.OPERATION, str(exc)) from exc
+        try:
+            await new.submit(operation)
+        except MoveProblem:
+            if not await new.is_named():
+                raise
+
+    async def _data(self, move: Move) -> PlcData:
+        try:
+            return await self.ctx.plc.data(move.did)
+        except PlcError as exc:
+            raise MoveProblem(Problem.DIRECTORY, exc.message) from exc
+
+    async def _check_loss(self, move: Move) -> None:
+        if not move.loss_accepted and await self.new(move).count_missing():
+            raise MoveProblem(Problem.LOST)
+
+    async def _end(self, move: Move, before: Step) -> None:
+        # Noted first: without the session, the last step could not be taken again.
+        await self._moves.advance(move.did, before, Step.DONE)
+        await self._sign_out(move)
+
+    async def _sign_out(self, move: Move) -> None:
+        """End the session at the other server, if it answers, and forget it."""
+        tokens = self._tokens_of(move.did)
+        if tokens is not None:
+            server = OtherServer(self.ctx.proxy_http, move.url)
+            nsid = "com.atproto.server.deleteSession"
+            self.ctx.later.start(_quietly(partial(server.procedure, nsid, token=tokens.refresh)))
+        await self._moves.set_session(move.did, None)
+
+    async def _sign_in(self, server: OtherServer, did: Did, password: str, code: str) -> bytes:
+        body = {"identifier": did, "password": password}
+        if code:
+            body["authFactorToken"] = code
+        try:
+            answer = await server.procedure(_LOGIN, body, is_public=True)
+        except OtherServerRefused as exc:
+            kind = _LOGIN_PROBLEMS.get(exc.name, Problem.PASSWORD)
+            raise MoveProblem(kind, exc.said) from exc
+        return self._session_in(answer, did)
+
+    def _session_in(self, answer: dict[str, Any], did: Did) -> bytes:
+        if answer.get("did") != did:
+            raise MoveProblem(Problem.WRONG, "another DID")
+        return self._seal(did, Tokens.parse(answer))
+
+    def _seal(self, did: Did, tokens: Tokens) -> bytes:
+        text = orjson.dumps([tokens.access, tokens.refresh])
+        return self._sealer.seal(text, purpose=f"move {did}")
+
+    def _tokens_of(self, did: Did) -> Tokens | None:
+        move = self._moves.find(did)
+        if move is None or move.session is None:
+            return None
+        text = self._sealer.open(move.session, purpose=f"move {did}")
+        return None if text is None else Tokens(*orjson.loads(text))
+
+
+_LOGIN_PROBLEMS: Final = {
+    "AuthFactorTokenRequired": Problem.FACTOR,
+    "InvalidToken": Problem.FACTOR,
+    "ExpiredToken": Problem.FACTOR,
+    "RateLimitExceeded": Problem.AWAY,
+}
+
+
+def _expect(move: Move, *steps: Step) -> None:
+    if move.step not in steps:
+        raise MoveProblem(Problem.STEP)
+
+
+async def _quietly(call: Any) -> None:
+    try:
+        async with asyncio.timeout(10):
+            await call()
+    except (MoveProblem, TimeoutError):
+        pass

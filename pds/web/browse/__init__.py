@@ -1,0 +1,1 @@
+"""Pages on which everybody can look at public repositories: of people here, or of an archive."""
