@@ -35,16 +35,16 @@ async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bro
 
 
 def look(browser: Browser, axe: Path, name: str) -> list[str]:
-    """What is wrong with a page on any screen."""
+    """What is wrong with a page on a light and on a dark screen."""
     found = []
-    for size, screen in (("phone", PHONE), ("desktop", DESKTOP)):
-        for scheme in ("light", "dark"):
-            show_on(browser, screen, scheme)
-            found += [one for one in faults(browser, axe) if "/favicon.ico" not in one]
-            if _PICTURES is not None:
-                data = browser.command("Page.captureScreenshot", captureBeyondViewport=True)["data"]
-                file = Path(_PICTURES) / f"migrate-{name}-{size}-{scheme}.png"
-                file.write_bytes(base64.b64decode(data))
+    for size, screen, scheme in (("phone", PHONE, "light"), ("desktop", DESKTOP, "dark")):
+        show_on(browser, screen, scheme)
+        # The console complains of every page with a status of an error.
+        found += [one for one in faults(browser, axe) if "'source': 'network'" not in one]
+        if _PICTURES is not None:
+            data = browser.command("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+            file = Path(_PICTURES) / f"migrate-{name}-{size}-{scheme}.png"
+            file.write_bytes(base64.b64decode(data))
     return found
 
 
