@@ -12,6 +12,7 @@ from pds.fairness.turns import TooBusy
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
 from pds.second_factors.errors import SecondFactorRequired
+from pds.translations.language import deferred as _
 
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
@@ -26,14 +27,14 @@ _log = structlog.get_logger(__name__)
 class FactorChange(StrEnum):
     """What the owner of an account is told."""
 
-    APP_SET_UP = "An authenticator app was set up."
-    APP_REMOVED = "The authenticator app was removed."
-    PASSKEY_SET_UP = "A passkey was set up."
-    PASSKEY_REMOVED = "A passkey was removed."
-    MAIL_ON = "Codes by mail were turned on."
-    MAIL_OFF = "Codes by mail were turned off."
-    CODES_RENEWED = "New recovery codes were made."
-    RESET = "The operator of the server has removed all second factors."
+    APP_SET_UP = _("An authenticator app was set up.")
+    APP_REMOVED = _("The authenticator app was removed.")
+    PASSKEY_SET_UP = _("A passkey was set up.")
+    PASSKEY_REMOVED = _("A passkey was removed.")
+    MAIL_ON = _("Codes by mail were turned on.")
+    MAIL_OFF = _("Codes by mail were turned off.")
+    CODES_RENEWED = _("New recovery codes were made.")
+    RESET = _("The operator of the server has removed all second factors.")
 
 
 async def check_second_factor(

@@ -12,14 +12,9 @@ from pds.mail.html_to_text import html_to_text
 from pds.mail.message import InvalidMail, Mail
 from pds.mail.sendmail import SendmailTransport
 from pds.mail.smtp import SmtpTransport
-from pds.mail.texts import (
-    Branding,
-    factors_changed_mail,
-    password_changed_mail,
-    sign_in_code_mail,
-    token_mail,
-)
+from pds.mail.texts import Branding, MailTexts
 from pds.mail.transport import LogTransport, MailNotSent, MailTransport
+from pds.translations.asked import asked_language
 
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
@@ -48,6 +43,7 @@ class MailOutcome:
 class Mailer:
     """Composes and sends mails: tokens over one transport, moderators' messages over another.
 
+    Mails of the server are in the language of the request that causes them.
     `on_mail` is called with every mail before it is sent, `on_outcome` is awaited after that.
     Methods raise `MailNotSent` and `InvalidMail`.
     """
@@ -77,23 +73,24 @@ class Mailer:
         self, purpose: EmailTokenPurpose, account: ActorAccount, email: str, token: str
     ) -> None:
         """Send a token to `email`, the address of `account`."""
-        await self._send(self._accounts, token_mail(self._branding, purpose, account, email, token))
+        mail = (await self._texts()).token(purpose, account, email, token)
+        await self._send(self._accounts, mail)
 
     async def send_sign_in_code(self, account: ActorAccount, email: str, code: str) -> None:
         """Send a code that finishes a sign-in to `email`, the address of `account`."""
-        await self._send(self._accounts, sign_in_code_mail(self._branding, account, email, code))
+        mail = (await self._texts()).sign_in_code(account, email, code)
+        await self._send(self._accounts, mail)
 
     async def send_factors_changed(self, account: ActorAccount, email: str, change: str) -> None:
         """Notify `email`, the address of `account`, of a change of second factors."""
-        await self._send(
-            self._accounts, factors_changed_mail(self._branding, account, email, change)
-        )
+        mail = (await self._texts()).factors_changed(account, email, change)
+        await self._send(self._accounts, mail)
 
     async def send_password_changed(
         self, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]
     ) -> None:
         """Notify `email`, the address of `account`, of a password set with a token."""
-        mail = password_changed_mail(self._branding, account, email, app_passwords)
+        mail = (await self._texts()).password_changed(account, email, app_passwords)
         await self._send(self._accounts, mail)
 
     async def send_from_moderation(self, email: str, *, subject: str, html: str) -> None:
@@ -101,6 +98,9 @@ class Mailer:
         if len(subject) > MAX_SUBJECT_LENGTH:
             raise InvalidMail(f"The subject has more than {MAX_SUBJECT_LENGTH} characters")
         await self._send(self._moderation, Mail(email, subject, html_to_text(html), html))
+
+    async def _texts(self) -> MailTexts:
+        return MailTexts(self._branding, await asked_language())
 
     async def _send(self, transport: MailTransport, mail: Mail) -> None:
         if self.on_mail is not None:

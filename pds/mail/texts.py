@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 
 from pds.accounts.account import ActorAccount
 from pds.accounts.app_passwords import AppPassword
@@ -16,22 +15,28 @@ from pds.accounts.email_tokens import LIFETIME_S, EmailTokenPurpose
 from pds.config.mail_address import one_line
 from pds.config.settings import Settings
 from pds.mail.message import Mail
+from pds.translations.language import Language
+from pds.translations.language import deferred as _
+from pds.translations.languages import ENGLISH
+from pds.translations.templates import make_environment
 
 DEFAULT_HOME_URL: Final = "https://bsky.app"
 DEFAULT_PRIMARY_COLOR: Final = "#067df7"
 
 _SUBJECTS: Final = {
-    EmailTokenPurpose.CONFIRM_EMAIL: "Email Confirmation",
-    EmailTokenPurpose.UPDATE_EMAIL: "Email Update Requested",
-    EmailTokenPurpose.RESET_PASSWORD: "Password Reset Requested",
-    EmailTokenPurpose.DELETE_ACCOUNT: "Account Deletion Requested",
-    EmailTokenPurpose.PLC_OPERATION: "PLC Update Operation Requested",
+    EmailTokenPurpose.CONFIRM_EMAIL: _("Email Confirmation"),
+    EmailTokenPurpose.UPDATE_EMAIL: _("Email Update Requested"),
+    EmailTokenPurpose.RESET_PASSWORD: _("Password Reset Requested"),
+    EmailTokenPurpose.DELETE_ACCOUNT: _("Account Deletion Requested"),
+    EmailTokenPurpose.PLC_OPERATION: _("PLC Update Operation Requested"),
 }
 _PASSWORD_CHANGED: Final = "password_changed"  # noqa: S105 - a template
 _FACTORS_CHANGED: Final = "factors_changed"
 _SIGN_IN_CODE: Final = "sign_in_code"
 _APP_PASSWORDS_SHOWN: Final = 50
 _MAX_NAME_LENGTH: Final = 60
+_environments: Final[dict[tuple[str, bool], Environment]] = {}
+"""By the tag of the language, and whether values are written as HTML."""
 _CONFIRMATION_LINK: Final = "https://bsky.app/intent/verify-email?code="
 
 
@@ -59,90 +64,91 @@ class Branding:
         )
 
 
-def token_mail(
-    branding: Branding, purpose: EmailTokenPurpose, account: ActorAccount, email: str, token: str
-) -> Mail:
-    """Return the mail with a token for `email`, the address of `account`."""
-    link = None
-    if purpose is EmailTokenPurpose.CONFIRM_EMAIL and branding.has_confirmation_link:
-        link = _CONFIRMATION_LINK + quote(token)
-    values = {"token": token, "link": link, "minutes": LIFETIME_S // 60}
-    return _mail(purpose, _SUBJECTS[purpose], branding, account, email, values)
+@dataclass(frozen=True, slots=True)
+class MailTexts:
+    """The mails of a server, in one language."""
 
+    branding: Branding
+    language: Language = ENGLISH
 
-def sign_in_code_mail(branding: Branding, account: ActorAccount, email: str, code: str) -> Mail:
-    """Return the mail with a code that finishes a sign-in, valid as long as a token."""
-    values = {"token": code, "minutes": LIFETIME_S // 60}
-    return _mail(_SIGN_IN_CODE, "Sign-in Code", branding, account, email, values)
+    def token(
+        self, purpose: EmailTokenPurpose, account: ActorAccount, email: str, token: str
+    ) -> Mail:
+        """Return the mail with a token for `email`, the address of `account`."""
+        link = None
+        if purpose is EmailTokenPurpose.CONFIRM_EMAIL and self.branding.has_confirmation_link:
+            link = _CONFIRMATION_LINK + quote(token)
+        values = {"token": token, "link": link, "minutes": LIFETIME_S // 60}
+        return self._mail(purpose, _SUBJECTS[purpose], account, email, values)
 
+    def sign_in_code(self, account: ActorAccount, email: str, code: str) -> Mail:
+        """Return the mail with a code that finishes a sign-in, valid as long as a token."""
+        values = {"token": code, "minutes": LIFETIME_S // 60}
+        return self._mail(_SIGN_IN_CODE, _("Sign-in Code"), account, email, values)
 
-def factors_changed_mail(
-    branding: Branding, account: ActorAccount, email: str, change: str
-) -> Mail:
-    """Return the mail about a change of second factors; `change` is a sentence."""
-    values = {"change": change}
-    return _mail(_FACTORS_CHANGED, "Second Factors Changed", branding, account, email, values)
+    def factors_changed(self, account: ActorAccount, email: str, change: str) -> Mail:
+        """Return the mail about a change of second factors; `change` is a sentence in English."""
+        values = {"change": self.language.gettext(change)}
+        return self._mail(_FACTORS_CHANGED, _("Second Factors Changed"), account, email, values)
 
+    def password_changed(
+        self, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]
+    ) -> Mail:
+        """Return the mail to `email` about a new password and the app passwords still valid.
 
-def password_changed_mail(
-    branding: Branding, account: ActorAccount, email: str, app_passwords: Sequence[AppPassword]
-) -> Mail:
-    """Return the mail to `email` about a new password and the app passwords that remain valid.
+        `app_passwords` are all of the account's, newest first.
+        """
+        items = [self._line_of(one) for one in app_passwords[:_APP_PASSWORDS_SHOWN]]
+        more = len(app_passwords) - len(items)
+        if more:
+            items.append(
+                self.language.ngettext("and %(num)s older one", "and %(num)s older ones", more)
+            )
+        values = {"items": items}
+        return self._mail(_PASSWORD_CHANGED, _("Password Changed"), account, email, values)
 
-    `app_passwords` are all of the account's, newest first.
-    """
-    items = [_line_of(one) for one in app_passwords[:_APP_PASSWORDS_SHOWN]]
-    if len(app_passwords) > len(items):
-        items.append(f"and {len(app_passwords) - len(items)} older ones")
-    values = {"items": items}
-    return _mail(_PASSWORD_CHANGED, "Password Changed", branding, account, email, values)
+    def _line_of(self, app_password: AppPassword) -> str:
+        return self.language.gettext(
+            "%(name)s, created on %(date)s",
+            name=one_line(app_password.name[:_MAX_NAME_LENGTH]),
+            date=app_password.created_at[:10],
+        )
 
+    def _mail(
+        self,
+        template: str,
+        subject: str,
+        account: ActorAccount,
+        email: str,
+        values: dict[str, Any],
+    ) -> Mail:
+        translated = self.language.gettext(subject)
+        whole = {
+            "subject": translated,
+            "account": one_line(account.handle or email),
+            "token": None,
+            "link": None,
+            "items": None,
+            "service_name": self.branding.service_name,
+            "home_url": self.branding.home_url,
+            "logo_url": self.branding.logo_url,
+            "primary_color": self.branding.primary_color,
+            **values,
+        }
+        return Mail(
+            email,
+            translated,
+            text=self._render(template, "layout.txt", whole),
+            html=self._render(template, "layout.html", whole),
+        )
 
-def _line_of(app_password: AppPassword) -> str:
-    name = one_line(app_password.name[:_MAX_NAME_LENGTH])
-    return f"{name}, created on {app_password.created_at[:10]}"
-
-
-def _mail(
-    template: str,
-    subject: str,
-    branding: Branding,
-    account: ActorAccount,
-    email: str,
-    values: dict[str, Any],
-) -> Mail:
-    whole = {
-        "subject": subject,
-        "account": one_line(account.handle or email),
-        "token": None,
-        "link": None,
-        "items": None,
-        "service_name": branding.service_name,
-        "home_url": branding.home_url,
-        "logo_url": branding.logo_url,
-        "primary_color": branding.primary_color,
-        **values,
-    }
-    return Mail(
-        email,
-        subject,
-        text=_render(template, "layout.txt", whole),
-        html=_render(template, "layout.html", whole),
-    )
-
-
-def _render(template: str, layout: str, values: dict[str, Any]) -> str:
-    """Render a template in the text or the HTML layout."""
-    environment = _environment(escapes=layout.endswith(".html"))
-    return environment.get_template(f"{template}.txt").render(values, layout=layout)
-
-
-@cache
-def _environment(*, escapes: bool) -> Environment:
-    return Environment(
-        loader=PackageLoader("pds.mail"),
-        autoescape=escapes,  # noqa: S701 (off for plain text)
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    def _render(self, template: str, layout: str, values: dict[str, Any]) -> str:
+        """Render a template in the text or the HTML layout."""
+        escapes = layout.endswith(".html")
+        key = (self.language.tag, escapes)
+        environment = _environments.get(key)
+        if environment is None:
+            environment = _environments[key] = make_environment(
+                PackageLoader("pds.mail"), self.language, escapes=escapes
+            )
+        return environment.get_template(f"{template}.txt").render(values, layout=layout)

@@ -18,6 +18,7 @@ from aiohttp import hdrs, web
 from pds.fairness.presence import ClientLeft, tells_of_leaving, while_present
 from pds.monitoring.requests.request_info import note_caller, request_id_of
 from pds.repos.damage import report_damage
+from pds.translations.asked import ask_for_languages
 from pds.xrpc import body
 from pds.xrpc.call import Answer
 from pds.xrpc.credentials import (
@@ -182,6 +183,8 @@ class XrpcRouter(Generic[C]):
         call = self._make_call(request, params, credentials, {})
         if route.is_query:
             return await self._answer(route, call)
+        # What changes something may cause a mail.
+        ask_for_languages(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
         raw = await self._read_body(request, route)
         if raw is None:
             return await self._answer(route, call)

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from pds.translations.language import Language
 from pds.translations.languages import ENGLISH
+from pds.translations.templates import make_environment
 
 _SHARED: Final = "pds.web.pages"
 
@@ -55,25 +56,6 @@ class Templates:
             environment.globals |= self._values
             environment.filters |= self._filters
         return environment
-
-
-def make_environment(loader: jinja2.BaseLoader, language: Language) -> jinja2.Environment:
-    """Return an environment in which values are escaped, and one that is missing is an error."""
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.policies["ext.i18n.trimmed"] = True
-    texts = language.texts
-    environment.install_gettext_callables(  # type: ignore[attr-defined]
-        texts.gettext, texts.ngettext, newstyle=True
-    )
-    environment.globals["language"] = language
-    return environment
 
 
 def templates_of(package: str) -> jinja2.Environment:

@@ -16,6 +16,7 @@ from database.errors import DatabaseError
 from pds.fairness.turns import TooBusy
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.rate_limits.errors import TooManyRequests
+from pds.translations.asked import ask_for_languages
 from pds.translations.languages import NAMES, language_for
 from pds.web.pages.cookies import (
     LANGUAGE_COOKIE,
@@ -86,6 +87,7 @@ class Site(Shared):
 
     async def _visit(self, request: web.Request) -> Visit:
         wanted = wanted_languages(request)
+        ask_for_languages(", ".join(wanted))
         visitor = visitor_of(self.ctx, request)
         device = await self.devices.recognise(visitor)
         return Visit(

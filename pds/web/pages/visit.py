@@ -13,6 +13,7 @@ from markupsafe import Markup
 from pds.accounts.hashing import Asker
 from pds.fairness.presence import while_present
 from pds.oauth.devices.device_sessions import Device, Visitor
+from pds.translations.asked import ask_for_languages
 from pds.translations.language import Language
 from pds.translations.languages import language_for
 from pds.web.pages.rendering import page_headers
@@ -82,7 +83,9 @@ class Visit:
 
     async def speak(self, tags: Iterable[str]) -> None:
         """Prefer these languages to those that the browser names."""
-        self.language = await language_for((*tags, *self.wanted_languages))
+        wanted = (*tags, *self.wanted_languages)
+        ask_for_languages(", ".join(wanted))
+        self.language = await language_for(wanted)
 
     def gettext(self, text: str, **values: object) -> str:
         """Return a text in the visitor's language, with the values that it names."""
@@ -98,19 +101,22 @@ class Visit:
         *,
         status: int = 200,
         form_targets: Iterable[str] = (),
-        script: bool = False,
+        script: str = "",
         loads_from: Sequence[str] = (),
         **values: Any,
     ) -> web.Response:
         """Render a page that no cache keeps.
 
         `form_targets` are sources where forms may end besides this server: browsers hold redirects
-        after a form to them, too. `script` allows the script files of this server. Scripts, styles
-        and frames may come from `loads_from` as well.
+        after a form to them, too. `script` is the path of the one script of this server that the
+        page runs. Scripts, styles and frames may come from `loads_from` as well.
         """
         sources = ("'self'", *loads_from)
-        kinds = ("script-src", "connect-src") if script or loads_from else ()
-        scripts = (" ".join((kind, *sources)) for kind in kinds)
+        # No other path may be run: what strangers have uploaded has paths on this server, too.
+        own = (self.site.origin + script,) if script else ()
+        directives = {"script-src": (*own, *loads_from), "connect-src": sources}
+        kinds = directives if script or loads_from else ()
+        scripts = (" ".join((kind, *directives[kind])) for kind in kinds)
         frames = (" ".join(("frame-src", *loads_from)),) if loads_from else ()
         targets = " ".join(("form-action", "'self'", *form_targets))
         headers = {

@@ -13,13 +13,7 @@ from pds.accounts.app_passwords import AppPassword
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.config import read_settings
 from pds.mail.message import Mail
-from pds.mail.texts import (
-    Branding,
-    factors_changed_mail,
-    password_changed_mail,
-    sign_in_code_mail,
-    token_mail,
-)
+from pds.mail.texts import Branding, MailTexts
 from repo.syntax import Did
 from tests.pds.config.test_settings import WORKING
 
@@ -46,7 +40,9 @@ each_purpose = pytest.mark.parametrize("purpose", list(EmailTokenPurpose))
 def mail_of(
     purpose: EmailTokenPurpose, account: ActorAccount = ALICE, branding: Branding | None = None
 ) -> Mail:
-    return token_mail(branding or Branding("My PDS"), purpose, account, "alice@example.com", TOKEN)
+    return MailTexts(branding or Branding("My PDS")).token(
+        purpose, account, "alice@example.com", TOKEN
+    )
 
 
 def branding_of(**environ: str) -> Branding:
@@ -120,8 +116,10 @@ def test_an_account_without_a_handle_is_called_by_its_address() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda account: sign_in_code_mail(branding_of(), account, "alice@example.com", TOKEN),
-        lambda account: factors_changed_mail(branding_of(), account, "alice@example.com", "It is."),
+        lambda account: MailTexts(branding_of()).sign_in_code(account, "alice@example.com", TOKEN),
+        lambda account: MailTexts(branding_of()).factors_changed(
+            account, "alice@example.com", "It is."
+        ),
     ],
     ids=["code", "change"],
 )
@@ -148,7 +146,8 @@ def test_a_hostile_handle_stays_text(purpose: EmailTokenPurpose) -> None:
     assert hostile.tags == plain.tags
     assert hostile.values == plain.values
     text = mail_of(purpose, replace(ALICE, handle="alice.test\r\n\r\nYour new code: X")).text
-    assert "alice.test Your new code: X" in text
+    assert "\n\nYour new code" not in text
+    assert "alice.test Your new code: X" in " ".join(text.split())
 
 
 def test_settings_stay_where_they_are_put() -> None:
@@ -184,7 +183,7 @@ def test_without_a_look_it_is_the_reference_s_but_for_its_logo() -> None:
 
 def changed_mail(*names: str) -> Mail:
     app_passwords = [AppPassword(name, "2026-02-03T04:05:06.789Z", False) for name in names]
-    return password_changed_mail(Branding("My PDS"), ALICE, "alice@example.com", app_passwords)
+    return MailTexts(Branding("My PDS")).password_changed(ALICE, "alice@example.com", app_passwords)
 
 
 def test_the_mail_of_a_new_password_lists_app_passwords_and_how_to_revoke_them() -> None:
