@@ -14,12 +14,14 @@ from benchmarks import load, machine, report
 from benchmarks.archive import Cars
 from benchmarks.hold import measure_hold
 from benchmarks.measure import ROUNDS, measure
+from benchmarks.oauth import measure_oauth
 from benchmarks.s3 import measure_s3
 from benchmarks.scenarios import (
     CAR_RECORDS,
     CARS,
     HOLD,
     HOLD_CREW,
+    OAUTH,
     QUICK_CAR_RECORDS,
     QUICK_HOLD_CREW,
     QUICK_SIZES,
@@ -45,8 +47,8 @@ _SERVERS: Final = ("holdfast", "reference")
     "--only",
     multiple=True,
     metavar="NAME",
-    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS, HOLD, S3]),
-    help="Run this load only, what is done with CAR files, a hold, or S3; may be repeated.",
+    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS, HOLD, OAUTH, S3]),
+    help="Run this load only, what is done with CAR files, a hold, OAuth, or S3; may be repeated.",
 )
 @click.option("--server", type=click.Choice(_SERVERS), help="Measure one server only.")
 @click.option(
@@ -88,6 +90,10 @@ def main(
             launches["holdfast"] = holdfast()
         all_sizes = {"reference": theirs, "holdfast": sizes}
         measured = measure(launches, scenarios, all_sizes, duration, cars)
+        if not only or OAUTH in only:
+            print("OAuth", flush=True)
+            for name, results in measure_oauth(launches, duration / ROUNDS, ROUNDS).items():
+                measured[name].oauth = results
         if "holdfast" in launches and (not only or HOLD in only):
             print("holdfast: a hold", flush=True)
             crew = QUICK_HOLD_CREW if quick else HOLD_CREW

@@ -25,6 +25,12 @@ _SAVE: Final = (
 )
 
 
+def read_cutoff(db: Database, did: str) -> int:
+    """Return the second from which an account's tokens are valid, as the table has it; or 0."""
+    found = db.value("SELECT validFrom FROM holdfast_access_cutoff WHERE did = ?", (did,))
+    return int(found or 0)
+
+
 class AccessCutoffs:
     """For accounts with revoked tokens, the Unix second from which issued tokens are valid.
 

@@ -221,7 +221,7 @@ class Moves:
         def forget() -> None:
             self._db.run(
                 "UPDATE holdfast_move SET session = NULL"
-                " WHERE session IS NOT NULL AND sessionAt < ?",
+                " WHERE session IS NOT NULL AND (sessionAt < ? OR step = 'done')",
                 (now_s - sessions_s,),
             )
             self._db.run(

@@ -184,17 +184,18 @@ class Examinations:
         with suppress(OSError):
             # Requests come first. Its own children, which read the stores, inherit it.
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+        readers = [asyncio.create_task(_read(each)) for each in (process.stdout, process.stderr)]
         try:
-            return await self._output_of(process)
+            return await self._output_of(process, readers)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _end(process, readers)
 
-    async def _output_of(self, process: asyncio.subprocess.Process) -> bytes:
+    async def _output_of(
+        self, process: asyncio.subprocess.Process, readers: list[asyncio.Task[bytes]]
+    ) -> bytes:
         try:
             async with asyncio.timeout(self._longest_s):
-                output, errors = await asyncio.gather(_read(process.stdout), _read(process.stderr))
+                output, errors = await asyncio.gather(*readers)
                 status = await process.wait()
         except TimeoutError:
             raise _Failed(f"It took more than {self._longest_s / 60:.0f} minutes") from None
@@ -216,6 +217,20 @@ async def _read(stream: asyncio.StreamReader | None) -> bytes:
             raise _Failed("It has found more than fits here: run `pds doctor` on the machine")
         parts.append(part)
     return b"".join(parts)
+
+
+async def _end(process: asyncio.subprocess.Process, readers: list[asyncio.Task[bytes]]) -> None:
+    """End the process, with its own children, if it has not ended."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for reader in readers:
+        reader.cancel()
+    await asyncio.wait(readers)
+    for stream in (process.stdout, process.stderr):
+        # The process counts as running until somebody has read to the end of its pipes.
+        while stream is not None and await stream.read(64 * 1024):
+            pass
+    await process.wait()
 
 
 def _shortened(output: bytes) -> str:

@@ -46,10 +46,7 @@ class TooManyWrongCodes(Exception):
     """Codes are refused for the rest of a day."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "Too many wrong codes were given today. On the server's machine, "
-            "`pds admin reset-second-factor` removes the second factor."
-        )
+        super().__init__("Too many wrong codes were given today")
 
 
 class AdminSecondFactor:

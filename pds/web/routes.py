@@ -21,9 +21,9 @@ from pds.web.context_keys import CONTEXT, READ_CONTEXT
 from pds.web.migrate.routes import migrate_routes
 from pds.web.oauth.documents import resource_metadata
 from pds.web.oauth.routes import oauth_routes
-from pds.web.pages.rendering import file_handler, page_headers
 from pds.web.pages.site import Site
 from pds.web.pages.style import style_routes
+from pds.web.sign_in.passkey_script import passkey_script_route
 from pds.xrpc.responses import add_common_headers, preflight
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -49,7 +49,7 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
         yield web.get("/account{path:(/.*)?}", _at_entryway)
     site = Site(ctx, limiter, _PACKAGES)
-    yield _passkey_script()
+    yield passkey_script_route()
     if ctx.oauth is not None:
         yield from oauth_routes(site, ctx.oauth)
         yield from account_routes(site, ctx.oauth)
@@ -101,11 +101,6 @@ async def _atproto_did(request: web.Request) -> web.Response:
     if did is None:
         return web.Response(status=404, text="User not found")
     return web.Response(text=did)
-
-
-def _passkey_script() -> web.RouteDef:
-    headers = page_headers() | {"Cache-Control": "max-age=300"}
-    return web.get("/assets/passkeys.js", file_handler("passkeys.js", "text/javascript", headers))
 
 
 async def _change_password(request: web.Request) -> web.Response:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pds.accounts.access_cutoffs import AccessCutoffs
 from pds.accounts.schema import open_account_database
 from pds.dev.plc_store import PlcStore
 from pds.jose.jwk import Jwk
@@ -90,6 +91,7 @@ class App:
 async def begin_session(app: App, directory: Path, did: Did, jwt_secret: str) -> None:
     """Write a session for a consumed code, as the token endpoint does."""
     db = open_account_database(directory / "account.sqlite")
+    AccessCutoffs(db, {}, clock=time.time)
 
     async def expand(scope: str) -> str:
         return scope
@@ -118,6 +120,7 @@ async def begin_session(app: App, directory: Path, did: Did, jwt_secret: str) ->
         CLIENT_ID,
         ClientAuth("none"),
         AuthorizationParameters(parameters),
+        cutoff_s=0,
     )
     grants = frozenset({"authorization_code", "refresh_token"})
     answer = await tokens.issue(

@@ -225,8 +225,10 @@ async def bob(pds: Pds) -> Account:
     return await pds.create_account("bob")
 
 
-async def start_pds(stack: AsyncExitStack, data: Path, environ: Mapping[str, str]) -> Pds:
-    """Start a server on `data` that stops with `stack`."""
+async def start_pds(
+    stack: AsyncExitStack, data: Path, environ: Mapping[str, str], *, port: int = 0
+) -> Pds:
+    """Start a server on `data` that stops with `stack`, on a free port unless one is given."""
     plc = PlcStore(data / "plc.sqlite")
     stack.callback(plc.close)
     plc_port = await _listen(stack, plc_application(plc))
@@ -249,15 +251,15 @@ async def start_pds(stack: AsyncExitStack, data: Path, environ: Mapping[str, str
     stack.push_async_callback(ctx.close)
     app = make_app(ctx)
     record_calls(app)
-    port = await _listen(stack, app)
+    port = await _listen(stack, app, port)
     http = await stack.enter_async_context(aiohttp.ClientSession())
     return Pds(ctx, f"http://127.0.0.1:{port}", http, plc, app)
 
 
-async def _listen(stack: AsyncExitStack, app: web.Application) -> int:
+async def _listen(stack: AsyncExitStack, app: web.Application, port: int = 0) -> int:
     runner = make_runner(app)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     return int(runner.addresses[0][1])

@@ -52,6 +52,8 @@ class Problem(StrEnum):
     """Something was written at the old server after the copy was made."""
     LOST = "lost"
     """Blobs are missing, and the person has not accepted that."""
+    UNSURE = "unsure"
+    """The last question has not been answered."""
     BUSY = "busy"
     """This server has too much to do, or a full disk."""
     STEP = "step"

@@ -317,8 +317,9 @@ class Moving:
             raise MoveProblem(Problem.LOST)
 
     async def _end(self, move: Move, before: Step) -> None:
-        await self._sign_out(move)
+        # Noted first: without the session, the last step could not be taken again.
         await self._moves.advance(move.did, before, Step.DONE)
+        await self._sign_out(move)
 
     async def _sign_out(self, move: Move) -> None:
         """End the session at the other server, if it answers, and forget it."""

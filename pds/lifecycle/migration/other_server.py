@@ -110,8 +110,14 @@ class OtherServer:
         try:
             async with asyncio.timeout(self._patience.answer_s):
                 # Public, but an account that is deactivated is shown to itself only.
-                headers = {**self._authorization(None), "Accept": "*/*"}
-                response = await self._http.open("GET", self.url, path, headers=headers)
+                headers = {
+                    **self._authorization(None),
+                    "Accept": "*/*",
+                    "Accept-Encoding": "identity",
+                }
+                response = await self._http.open(
+                    "GET", self.url, path, headers=headers, decompress=True
+                )
         except TimeoutError as exc:
             raise MoveProblem(Problem.SLOW) from exc
         except FetchError as exc:

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from database.connection import Database
 from database.retry import write
 from database.timestamps import Clock, iso_of
+from pds.accounts.access_cutoffs import read_cutoff
 from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.errors import AccessDenied, InvalidGrant, InvalidRequest, OAuthError
 from pds.oauth.requests.order import is_granted, problem_of_granting, problem_of_opening
@@ -154,10 +155,18 @@ class AuthorizationRequests:
         """
         if not is_code(code):
             raise InvalidGrant("Invalid code")
-        row = await write(self._db, lambda: self._db.one(_TAKE, (code,)))
-        if row is None:
+
+        def take() -> tuple[StoredRequest, int] | None:
+            row = self._db.one(_TAKE, (code,))
+            if row is None:
+                return None
+            request = StoredRequest.of_row(row)
+            return request, read_cutoff(self._db, request.did or "")
+
+        taken = await write(self._db, take)
+        if taken is None:
             raise InvalidGrant("Invalid code")
-        request = StoredRequest.of_row(row)
+        request, cutoff_s = taken
         if request.did is None:
             raise InvalidGrant("Invalid code")
         if request.expires_at < self._clock():
@@ -169,6 +178,7 @@ class AuthorizationRequests:
             client_id=request.client_id,
             client_auth=request.client_auth,
             parameters=request.parameters,
+            cutoff_s=cutoff_s,
         )
 
     async def delete(self, request_uri: str) -> None:

@@ -33,6 +33,8 @@ class CodeGrant:
     client_auth: ClientAuth | None
     """How the client authenticated in its pushed request; None if it had not."""
     parameters: AuthorizationParameters
+    cutoff_s: int
+    """The account's access cutoff when the code was consumed: a later one ends what has begun."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from database.connection import Database
 from database.retry import write
 from database.timestamps import Clock
+from pds.accounts.access_cutoffs import read_cutoff
 from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.errors import InvalidDpopProof, InvalidGrant, InvalidToken
 from pds.oauth.replay.store import ReplayStore
@@ -96,6 +97,9 @@ class OAuthTokens:
         def add() -> bool:
             if not self._rows.may_have_sessions(grant.did):
                 return False
+            if read_cutoff(self._db, grant.did) > grant.cutoff_s:
+                # All sessions were ended meanwhile, and this one is of those.
+                raise InvalidGrant("Invalid code")
             self._rows.add(
                 tokens,
                 did=grant.did,

@@ -72,7 +72,7 @@ class AdminVisit:
         return int(text) if _is_number(text) else None
 
     def page(
-        self, template: str, *, status: int = 200, script: bool = False, **values: Any
+        self, template: str, *, status: int = 200, script: str = "", **values: Any
     ) -> web.Response:
         """Render a page with the menu."""
         return self.visit.page(
@@ -175,7 +175,14 @@ class Desk:
             if await ctx.administration.second_factor.check(code.strip()[:_CODE_CHARACTERS]):
                 return True
         except TooManyWrongCodes as exc:
-            raise PageError(429, str(exc)) from exc
+            raise PageError(
+                429,
+                _("Too many wrong codes were given today."),
+                _(
+                    "On the server's machine, the command “pds admin reset-second-factor” removes"
+                    " the second factor."
+                ),
+            ) from exc
         # Counted as a wrong password is, or the code could be guessed.
         await ctx.admin_guesses.note_wrong(visit.request)
         return False

@@ -26,7 +26,7 @@ def overview_routes(desk: Desk) -> Iterator[web.RouteDef]:
 
 
 async def _show(visit: AdminVisit) -> web.StreamResponse:
-    return visit.page("overview.html", script=True, **await _numbers(visit))
+    return visit.page("overview.html", script="/admin/live.js", **await _numbers(visit))
 
 
 async def _show_now(visit: AdminVisit) -> web.StreamResponse:

@@ -219,4 +219,6 @@ class MovingIn:
 
     def _page_error(self, visit: Visit, exc: MoveProblem) -> PageError:
         text = problem_text(visit, exc.kind)
-        return PageError(502, "%(text)s %(said)s", text=text, said=said_text(exc.kind, exc.said))
+        return PageError(
+            502, "%(problem)s %(said)s", problem=text, said=said_text(exc.kind, exc.said)
+        )

@@ -53,6 +53,7 @@ _TEXTS: Final[Mapping[Problem, str]] = {
         "go on."
     ),
     Problem.LOST: _("Say first whether you go on without the files that are missing."),
+    Problem.UNSURE: _("Tick the box, to show that you want this."),
     Problem.BUSY: _("This server is busy. Try again in some minutes."),
     Problem.STEP: _("The move is at another step now: look at this page again."),
     Problem.TOO_LATE: _("Your identity names the new server already. There is no way back."),

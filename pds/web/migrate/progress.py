@@ -99,6 +99,8 @@ class ProgressPage:
 
     async def _point_did(self, visit: Visit, move: Move, form: Form) -> str:
         await visit.count("com.atproto.identity.signPlcOperation", caller=move.did)
+        if not form.has("sure"):
+            raise MoveProblem(Problem.UNSURE)
         code, keep = form.text("code").strip(), form.values("keep")
         await self._moving.point_did(move, code, keep=keep)
         return await self._finish(visit, self._moves.find(move.did) or move, form)

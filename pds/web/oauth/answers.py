@@ -47,7 +47,7 @@ def send_to_client(visit: Visit, issuer: str, answer: ClientAnswer) -> web.Respo
         return visit.page(
             "oauth/form_post.html",
             form_targets=(form_source(parameters.redirect_uri),),
-            script=True,
+            script="/oauth/submit.js",
             target=parameters.redirect_uri,
             values=values,
         )

@@ -19,6 +19,8 @@ from pds.fairness.turns import TooBusy
 from pds.oauth.errors import InvalidDpopProof, OAuthError
 from pds.oauth.provider import OAuth
 from pds.oauth.replay.errors import ReplayStoreFailed
+from pds.rate_limits.errors import TooManyRequests
+from pds.rate_limits.limiter import RateLimiter
 from pds.web.oauth.documents import PAR_PATH, REVOKE_PATH, TOKEN_PATH
 from pds.web.oauth.payload import read_payload
 from pds.xrpc.errors import XrpcError
@@ -41,9 +43,9 @@ _PREFLIGHT: Final = {
 }
 
 
-def endpoint_routes(oauth: OAuth) -> Iterator[web.RouteDef]:
-    """Yield the endpoints of an authorization server."""
-    endpoints = Endpoints(oauth)
+def endpoint_routes(oauth: OAuth, limiter: RateLimiter | None) -> Iterator[web.RouteDef]:
+    """Yield the endpoints of an authorization server. `limiter` counts pushed requests."""
+    endpoints = Endpoints(oauth, limiter)
     yield web.post(PAR_PATH, endpoints.push)
     yield web.post(TOKEN_PATH, endpoints.token)
     yield web.post(REVOKE_PATH, endpoints.revoke)
@@ -55,13 +57,17 @@ def endpoint_routes(oauth: OAuth) -> Iterator[web.RouteDef]:
 class Endpoints:
     """Answers clients in the words of OAuth."""
 
-    def __init__(self, oauth: OAuth) -> None:
+    def __init__(self, oauth: OAuth, limiter: RateLimiter | None) -> None:
         self._oauth = oauth
+        self._limiter = limiter
 
     async def push(self, request: web.Request) -> web.Response:
         """Store an authorization request, and return the name by which the browser brings it."""
 
         async def push(payload: Mapping[str, Any], jkt: str | None) -> dict[str, Any]:
+            # Anyone may push, and what is pushed is kept; who asks for tokens has been here before.
+            if self._limiter is not None:
+                await self._limiter.count_request(request, PAR_PATH)
             stored = await self._oauth.push(payload, jkt)
             expires_in = int(stored.expires_at - time.time())
             return {"request_uri": stored.request_uri, "expires_in": expires_in}
@@ -98,6 +104,8 @@ class Endpoints:
             answer = _refusal(exc)
         except XrpcError as exc:
             answer = _error(exc.status, "invalid_request", exc.message)
+        except TooManyRequests as exc:
+            answer = _error(429, "temporarily_unavailable", str(exc))
         except TooBusy as exc:
             answer = _error(503, "temporarily_unavailable", str(exc))
         except (DatabaseError, ReplayStoreFailed):

@@ -18,7 +18,7 @@ from pds.web.pages.site import Site
 def oauth_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
     """Yield documents, endpoints for clients, and pages with the script that one of them loads."""
     yield from document_routes(oauth.issuer)
-    yield from endpoint_routes(oauth)
+    yield from endpoint_routes(oauth, site.limiter)
     logos = ClientLogos(oauth, site.ctx.settings.secrets.jwt_secret)
     yield from authorize_routes(site, oauth, logos)
     yield web.get(LOGO_PATH, logos.answer)

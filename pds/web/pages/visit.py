@@ -100,19 +100,22 @@ class Visit:
         *,
         status: int = 200,
         form_targets: Iterable[str] = (),
-        script: bool = False,
+        script: str = "",
         loads_from: Sequence[str] = (),
         **values: Any,
     ) -> web.Response:
         """Render a page that no cache keeps.
 
         `form_targets` are sources where forms may end besides this server: browsers hold redirects
-        after a form to them, too. `script` allows the script files of this server. Scripts, styles
-        and frames may come from `loads_from` as well.
+        after a form to them, too. `script` is the path of the one script of this server that the
+        page runs. Scripts, styles and frames may come from `loads_from` as well.
         """
         sources = ("'self'", *loads_from)
-        kinds = ("script-src", "connect-src") if script or loads_from else ()
-        scripts = (" ".join((kind, *sources)) for kind in kinds)
+        # No other path may be run: what strangers have uploaded has paths on this server, too.
+        own = (self.site.origin + script,) if script else ()
+        directives = {"script-src": (*own, *loads_from), "connect-src": sources}
+        kinds = directives if script or loads_from else ()
+        scripts = (" ".join((kind, *directives[kind])) for kind in kinds)
         frames = (" ".join(("frame-src", *loads_from)),) if loads_from else ()
         targets = " ".join(("form-action", "'self'", *form_targets))
         headers = {

@@ -13,6 +13,7 @@ from pds.fairness.turns import TooBusy
 from pds.web.pages.form import Form
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.passkey_script import PASSKEY_SCRIPT
 from pds.web.sign_in.purpose import Purpose
 from pds.web.sign_in.second_factor import SecondFactorPage
 
@@ -52,7 +53,7 @@ class PasswordPage:
             visit,
             "sign_in/sign_in.html",
             status=400 if problem else 200,
-            script=True,
+            script=PASSKEY_SCRIPT,
             passkey=self._passkeys.options_to_sign_in(visit.device.id, None),
             username=username,
             problem=problem,

@@ -16,9 +16,12 @@ from pds.accounts.errors import AccountError, AccountTakendown, InvalidCredentia
 from pds.accounts.logins import Login
 from pds.lifecycle.second_factors import mail_code
 from pds.second_factors.errors import (
+    AddressNotConfirmed,
+    AppExists,
     PasskeyCopied,
     PasskeyRefused,
     SecondFactorError,
+    TooManyPasskeys,
     TooManyWrongCodes,
     WrongCode,
 )
@@ -29,6 +32,7 @@ from pds.web.pages.cookies import set_cookie
 from pds.web.pages.form import Form
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.passkey_script import PASSKEY_SCRIPT
 from pds.web.sign_in.purpose import Purpose
 from repo.syntax import Did
 
@@ -48,6 +52,9 @@ PROBLEMS: Final[Mapping[type[SecondFactorError], str]] = {
         "This passkey may have been copied. Sign in another way, remove it, and set up a new one."
     ),
     PasskeyRefused: _("This passkey was not accepted. Try again, or sign in another way."),
+    TooManyPasskeys: _("You have as many passkeys as an account can have."),
+    AppExists: _("You have an authenticator app already. Remove it before you set up another."),
+    AddressNotConfirmed: _("Confirm your e-mail address to get codes by mail."),
 }
 
 
@@ -61,8 +68,7 @@ class Back(Protocol):
 
 def problem_of(visit: Visit, exc: SecondFactorError) -> str:
     """Return what a person is told about an error, in the person's language."""
-    found = next((kind for kind in type(exc).__mro__ if kind in PROBLEMS), None)
-    return visit.gettext(str(exc) if found is None else PROBLEMS[found])
+    return visit.gettext(next(PROBLEMS[kind] for kind in type(exc).__mro__ if kind in PROBLEMS))
 
 
 class SecondFactorPage:
@@ -172,7 +178,7 @@ class SecondFactorPage:
             visit,
             "sign_in/second_factor.html",
             status=400 if problem else 200,
-            script=True,
+            script=PASSKEY_SCRIPT,
             waiting=self._factors.waiting.sign(waiting, visit.device.id),
             passkey=self._factors.passkeys.options_to_sign_in(visit.device.id, waiting.did),
             required=self._factors.required,

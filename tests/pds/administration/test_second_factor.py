@@ -58,7 +58,7 @@ async def test_codes_are_refused_after_many_wrong_ones_until_the_day_is_over(
     for _ in range(WRONG_A_DAY):
         assert not await factor.check("000000")
     clock.now_s += 3600
-    with pytest.raises(TooManyWrongCodes, match="pds admin reset-second-factor"):
+    with pytest.raises(TooManyWrongCodes):
         await factor.check(totp.at(clock.now_s))
     clock.now_s += 24 * 3600
     assert await factor.check(totp.at(clock.now_s))

@@ -95,6 +95,7 @@ async def sign_in(pds: Pds, did: str, scope: str) -> OAuthCaller:
         CLIENT.client_id,
         ClientAuth("none"),
         AuthorizationParameters(parameters),
+        pds.ctx.accounts.access_cutoffs.find(did),
     )
     answer = await oauth.tokens.issue(
         CLIENT,

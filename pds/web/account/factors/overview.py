@@ -14,6 +14,7 @@ from pds.web.account.session import Person
 from pds.web.pages.shared import Shared
 from pds.web.pages.strangers_texts import on_one_line
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.passkey_script import PASSKEY_SCRIPT
 
 FACTORS_PATH: Final = "/account/factors"
 _AGENT_CHARACTERS: Final = 120
@@ -42,7 +43,7 @@ class Overview:
         return visit.page(
             "factors/overview.html",
             status=400 if problem else 200,
-            script=True,
+            script=PASSKEY_SCRIPT,
             path=FACTORS_PATH,
             fields=visit.hidden(account=account.did),
             account=account,

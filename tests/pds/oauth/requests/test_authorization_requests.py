@@ -11,6 +11,7 @@ import pytest
 
 from database.connection import Database
 from database.timestamps import iso_of
+from pds.accounts.access_cutoffs import AccessCutoffs
 from pds.accounts.schema import open_account_database
 from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.errors import AccessDenied, InvalidGrant, InvalidRequest
@@ -267,6 +268,14 @@ async def test_a_code_is_exchanged_once(requests: AuthorizationRequests, db: Dat
     assert rows(db) == 0
     with pytest.raises(InvalidGrant, match="Invalid code"):
         await requests.consume(code)
+
+
+async def test_a_grant_says_which_sessions_of_its_account_had_been_ended(
+    requests: AuthorizationRequests, db: Database, clock: FakeClock
+) -> None:
+    assert (await requests.consume(await granted(requests))).cutoff_s == 0
+    saved = AccessCutoffs(db, {}, clock=clock).save(ALICE)
+    assert (await requests.consume(await granted(requests))).cutoff_s == saved
 
 
 async def test_of_two_processes_with_one_code_one_gets_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from jwt.utils import base64url_encode
 
 from database.connection import Database
 from database.timestamps import iso_of
+from pds.accounts.access_cutoffs import AccessCutoffs
 from pds.accounts.schema import open_account_database
 from pds.oauth.clients.authentication import ClientAuth
 from pds.oauth.replay.sqlite import SqliteReplays
@@ -58,6 +60,7 @@ def db(tmp_path: Path) -> Iterator[Database]:
             "INSERT INTO actor (did, handle, createdAt) VALUES (?, ?, ?)",
             (did, handle, iso_of(START_S)),
         )
+    AccessCutoffs(db, {}, clock=time.time)
     yield db
     db.close()
 
@@ -88,6 +91,7 @@ class SignIn:
     auth: ClientAuth = NO_AUTH
     did: Did = ALICE
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(40))
+    cutoff_s: int = 0
     code: str = field(default_factory=lambda: f"cod-{secrets.token_hex(32)}")
     parameters: dict[str, Any] = field(default_factory=dict)
     """What differs from the usual ones."""
@@ -112,6 +116,7 @@ class SignIn:
             client_id=self.client.client_id,
             client_auth=self.auth,
             parameters=AuthorizationParameters({k: v for k, v in given.items() if v is not None}),
+            cutoff_s=self.cutoff_s,
         )
 
     async def issue(self, tokens: OAuthTokens, **differing: Any) -> TokenResponse:

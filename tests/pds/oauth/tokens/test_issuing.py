@@ -9,6 +9,7 @@ import pytest
 
 from database.connection import Database
 from database.timestamps import iso_of
+from pds.accounts.access_cutoffs import AccessCutoffs, read_cutoff
 from pds.accounts.errors import InvalidToken as InvalidSessionToken
 from pds.accounts.session_tokens import SessionTokens
 from pds.jose.jwt import Secret, verify_jwt
@@ -189,6 +190,26 @@ async def test_an_account_that_is_taken_down_gets_no_tokens(
     db.run("UPDATE actor SET takedownRef = 'ref' WHERE did = ?", (ALICE,))
     with pytest.raises(InvalidGrant, match="Account not found"):
         await SignIn().issue(tokens)
+
+
+async def test_a_code_from_before_a_new_password_makes_no_session_after_it(
+    tokens: OAuthTokens, db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cutoffs, before = AccessCutoffs(db, {}, clock=clock), SignIn()
+
+    async def set_password(scope: str) -> str:
+        cutoffs.save(ALICE)
+        return scope
+
+    with monkeypatch.context() as patch:
+        # It is set while the permission sets of the scope are looked up.
+        patch.setattr(tokens, "_expand_scope", set_password)
+        with pytest.raises(InvalidGrant, match="Invalid code"):
+            await before.issue(tokens)
+    assert db.value("SELECT count(*) FROM token") == 0
+    # One of the same second that knows of it is later.
+    assert await SignIn(cutoff_s=read_cutoff(db, ALICE)).issue(tokens)
+    assert await SignIn(did=BOB).issue(tokens)
 
 
 async def test_a_scope_that_cannot_be_expanded_makes_no_session(

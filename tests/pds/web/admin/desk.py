@@ -25,6 +25,11 @@ class Administrator(Browser):
         page = await self.open("/admin/sign-in")
         return await self.enter(page, "/sign-in", password=password, **more)
 
+    async def sign_out_and_in(self, **more: str) -> Page:
+        """Forget the session, and send the form of the sign-in page."""
+        self.cookies.pop("admin-session")
+        return await self.sign_in(ADMIN_PASSWORD, **more)
+
     async def enter(self, page: Page, form: str, **values: str) -> Page:
         """Send a form, and follow the redirect after it."""
         reply = await self.send(page.form(form), **values)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyotp
 import pytest
 
+from pds.administration.second_factor import WRONG_A_DAY
 from pds.mail.mailer import MailOutcome
 from pds.mail.message import Mail
 from pds.rate_limits.admin_guesses import WRONG
@@ -224,6 +225,19 @@ async def test_a_second_factor_is_asked_for_and_no_code_works_twice(pds: Pds) ->
     assert page.status == 200
     page = await other.enter(await other.open("/admin/security"), "/remove", code="000000")
     assert pds.ctx.administration.second_factor.is_set
+
+
+async def test_codes_are_not_tried_without_end_and_it_is_said_what_to_do(pds: Pds) -> None:
+    admin = await Administrator.signed_in(pds)
+    factor = pds.ctx.administration.second_factor
+    secret, _ = factor.offer()
+    assert await factor.set_up(secret, pyotp.TOTP(secret).now())
+    pds.ctx.accounts.db.run(
+        "UPDATE holdfast_admin_factor SET wrong = ?, wrongUntil = ?",
+        (WRONG_A_DAY, int(time.time()) + 1000),
+    )
+    page = await admin.sign_out_and_in(code=pyotp.TOTP(secret).at(time.time() + 30))
+    assert (page.status, "pds admin reset-second-factor" in page.text) == (429, True)
 
 
 async def test_an_offer_of_another_time_or_server_sets_nothing_up(pds: Pds) -> None:

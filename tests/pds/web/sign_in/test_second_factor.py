@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 
 from pds.mail.message import Mail
+from pds.second_factors.errors import SecondFactorError, SecondFactorRequired
+from pds.web.sign_in.second_factor import PROBLEMS
 from repo.syntax import Did
 from tests.pds.api.test_second_factor import (
     code_in,
@@ -229,3 +231,8 @@ async def test_where_it_is_required_the_page_leads_to_codes_by_mail(
     (mail,) = sent
     assert (await browser.send(step(page), code=code_in(mail))).form("/consent")
     assert pds.ctx.second_factors.of(Did(alice.did)).mail_since is not None
+
+
+def test_every_error_has_words_for_people() -> None:
+    kinds = set(SecondFactorError.__subclasses__()) - {SecondFactorRequired}
+    assert kinds <= PROBLEMS.keys()

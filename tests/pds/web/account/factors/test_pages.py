@@ -111,7 +111,7 @@ async def test_mailed_codes_need_a_confirmed_address(pds: Pds, alice: Account) -
     assert "Confirm your e-mail address" in page.text
     form = replace(page.form("/passkeys"), action=f"{PATH}/mail/on")
     refused = await browser.send(form)
-    assert (refused.status, "Confirm your email address" in refused.text) == (400, True)
+    assert (refused.status, "Confirm your e-mail address" in refused.text) == (400, True)
     await confirm_address(pds, alice)
     page = await browser.open(PATH)
     page = await follow(browser, await browser.send(page.form("/mail/on")))
