@@ -22,6 +22,10 @@ _COLLECTIONS: Final = (
     " FROM found WHERE found.name IS NOT NULL)"
     " SELECT name FROM found WHERE name IS NOT NULL LIMIT ?"
 )
+_COUNTS: Final = (
+    "SELECT collection, count(*) FROM record WHERE collection > ?"
+    " GROUP BY collection ORDER BY collection LIMIT ?"
+)
 _LINKS_LOOKED_AT: Final = 1000
 """Bounds the scan, because an account may have imported any number of links to one thing."""
 CREATE_ODD: Final = (
@@ -170,13 +174,12 @@ class RecordReader:
         """Return the collections that have records, ascending; the first `limit`, or all."""
         return [name for (name,) in self._db.all(_COLLECTIONS, (limit,))]
 
-    def counts(self) -> dict[str, int]:
-        """Count the records of each collection. Reads the whole index, so use a thread."""
-        return dict(
-            self._db.all(
-                "SELECT collection, count(*) FROM record GROUP BY collection ORDER BY collection"
-            )
-        )
+    def counts(self, *, after: str = "", limit: int = -1) -> dict[str, int]:
+        """Count the records of each collection, of the first `limit` above `after`, or of all.
+
+        Reads the index of all those records, so use a thread.
+        """
+        return dict(self._db.all(_COUNTS, (after, limit)))
 
     def count(self) -> int:
         """Return the number of records."""

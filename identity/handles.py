@@ -51,6 +51,15 @@ class _Nowhere:
     failure: str | None
 
 
+@dataclass(slots=True, frozen=True)
+class HandleClaim:
+    """What one of the two methods of resolving a handle says right now."""
+
+    did: Did | None
+    failure: str = ""
+    """Why there is no answer; empty if there is one, be it that no DID is named."""
+
+
 class _Failed(Exception):
     """One method of resolving gave no usable answer."""
 
@@ -113,6 +122,18 @@ class HandleResolver:
             raise HandleUnresolvable(handle, known.failure)
         return None
 
+    async def claims(self, handle: Handle) -> tuple[HandleClaim, HandleClaim]:
+        """Return what DNS and what the well-known file say right now, each by itself.
+
+        For people who set up a domain. Where both name a DID, `resolve` returns that of DNS.
+        """
+        with fresh_lookups():
+            found = await asyncio.gather(
+                _claim(_ask_dns(self._dns, handle)), _claim(self._ask_web(handle))
+            )
+        self._negative.pop(handle, None)
+        return found
+
     async def _resolve(self, handle: Handle) -> Did | None:
         try:
             did = await self._ask(handle)
@@ -171,6 +192,13 @@ async def _ask_dns(lookups: Lookups, handle: Handle) -> Did | None:
         raise _Failed(f"DNS: {exc}") from exc
     texts = [b"".join(record.strings) for record in records if isinstance(record, TXT)]
     return did_of_txt_records(texts[:_MAX_TXT_RECORDS])
+
+
+async def _claim(asked: Awaitable[Did | None]) -> HandleClaim:
+    try:
+        return HandleClaim(await asked)
+    except _Failed as exc:
+        return HandleClaim(None, str(exc))
 
 
 async def _outcome(asked: Awaitable[Did | None], failures: list[str]) -> Did | None:

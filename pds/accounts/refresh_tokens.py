@@ -11,7 +11,7 @@ from typing import Final
 
 from database.connection import Database
 from database.timestamps import epoch_s_of, iso_of
-from pds.accounts.session_tokens import RefreshToken
+from pds.accounts.session_tokens import REFRESH_LIFETIME_S, RefreshToken
 from repo.syntax import Did
 
 GRACE_S: Final = 2 * 60 * 60
@@ -45,6 +45,17 @@ class Renewal:
     did: Did
     next_jti: str
     app_password_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewestToken:
+    """The refresh token that a session has now."""
+
+    jti: str
+    made_at_s: float
+    """When the session was opened or last renewed."""
+    app_password_name: str | None
+    """None if it was opened with the account's own password."""
 
 
 class RefreshTokens:
@@ -117,17 +128,21 @@ class RefreshTokens:
             "DELETE FROM refresh_token WHERE id = ? AND did = ?", [(one, did) for one in family]
         )
 
-    def count_by_password(self, did: Did, *, now_s: float) -> list[tuple[str | None, int]]:
-        """Return the number of sessions of each app password; None is the account's own password.
+    def newest(self, did: Did, *, now_s: float, limit: int) -> list[NewestToken]:
+        """Return the newest token of each session, those that were used last first.
 
-        A session's newest token is the one that has no successor.
+        That is the one without a successor.
         """
-        return self._db.all(
-            "SELECT appPasswordName, count(*) FROM refresh_token"
+        rows = self._db.all(
+            "SELECT id, expiresAt, appPasswordName FROM refresh_token"
             " WHERE did = ? AND nextId IS NULL AND expiresAt > ?"
-            " GROUP BY appPasswordName ORDER BY appPasswordName",
-            (did, iso_of(now_s)),
+            " ORDER BY expiresAt DESC LIMIT ?",
+            (did, iso_of(now_s), limit),
         )
+        return [
+            NewestToken(jti, epoch_s_of(expires) - REFRESH_LIFETIME_S, name)
+            for jti, expires, name in rows
+        ]
 
     def revoke_all(self, did: Did) -> None:
         """Delete every token of an account."""

@@ -14,7 +14,7 @@ from pds.accounts.app_passwords import AppPassword, AppPasswords
 from pds.accounts.codes import new_refresh_jti
 from pds.accounts.errors import AccountTakendown, ExpiredToken, InvalidCredentials
 from pds.accounts.logins import Login
-from pds.accounts.refresh_tokens import RefreshTokens
+from pds.accounts.refresh_tokens import NewestToken, RefreshTokens
 from pds.accounts.scopes import SessionScope, scope_of_app_password
 from pds.accounts.session_tokens import RefreshToken, SessionTokens
 from repo.syntax import Did
@@ -93,9 +93,9 @@ class Sessions:
         """End the session with which an account began, before it has another one."""
         await write(self._db, lambda: self._refresh_tokens.revoke_all(session.did))
 
-    def count_by_password(self, did: Did) -> list[tuple[str | None, int]]:
-        """Return how many sessions each app password has; None stands for the account's own."""
-        return self._refresh_tokens.count_by_password(did, now_s=self._clock())
+    def list_of(self, did: Did, *, limit: int) -> list[NewestToken]:
+        """Return the sessions of an account, each by its newest token, the last used ones first."""
+        return self._refresh_tokens.newest(did, now_s=self._clock(), limit=limit)
 
     def end_all(self, did: Did) -> None:
         """End every session of an account, OAuth and browsers included, inside a transaction.

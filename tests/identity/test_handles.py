@@ -65,6 +65,13 @@ class Network:
             )
             return await resolver.resolve(handle)
 
+    async def claims(self, *, web_is_up: bool = True) -> list[tuple[str | None, str]]:
+        """What DNS and the web host say."""
+        names = NamesOf(self.host if web_is_up else None)
+        async with SafeHttp(allow_private=True, resolver=names, timeout_ms=5_000) as http:
+            resolver = HandleResolver(http, nameservers=[self.dns.address], scheme="http")
+            return [(claim.did, claim.failure) for claim in await resolver.claims(_HANDLE)]
+
 
 @pytest.fixture
 def network(dns_server: DnsServer, backup_dns_server: DnsServer, web_host: WebHost) -> Network:
@@ -260,3 +267,12 @@ async def test_nameservers_that_do_not_exist_fail_like_silent_ones(web_host: Web
 )
 def test_txt_records_name_one_did_or_none(records: list[bytes], did: str | None) -> None:
     assert did_of_txt_records(records) == did
+
+
+async def test_each_method_is_told_by_itself_to_whoever_sets_a_domain_up(network: Network) -> None:
+    assert await network.claims() == [(None, ""), (None, "")]
+    network.dns.txt[_NAME] = [f"did={_DID}"]
+    found, (nothing, failure) = await network.claims(web_is_up=False)
+    assert found == (_DID, "")
+    assert nothing is None
+    assert failure.startswith("HTTPS: ")

@@ -9,9 +9,11 @@ from aiohttp import web
 from pds.accounts.errors import AccountError
 from pds.fairness.turns import TooBusy
 from pds.translations.language import deferred as _
+from pds.web.account.problems import problem_with
 from pds.web.account.session import People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.problems import NO_PROBLEM, Problem
 
 _PATH = "/account/app-passwords"
 _LONGEST_NAME = 100
@@ -32,13 +34,13 @@ async def _create(visit: Visit, person: Person, form: Form) -> web.StreamRespons
     name = form.text("name").strip()
     if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
         problem = _("Give it a name of at most 100 characters, such as that of the app.")
-        return _page(visit, person, name=name, problem=visit.gettext(problem))
+        return _page(visit, person, name=name, problem=Problem(visit.gettext(problem), "name"))
     try:
         _made, text = await visit.site.ctx.accounts.app_passwords.create(
             person.account.did, name, privileged=form.has("privileged"), asker=visit.asker
         )
     except (AccountError, TooBusy) as exc:
-        return _page(visit, person, name=name, problem=visit.gettext(str(exc)))
+        return _page(visit, person, name=name, problem=problem_with(visit, exc))
     # Shown on this page alone, which no cache keeps.
     return _page(visit, person, created=name, text=text)
 
@@ -55,13 +57,13 @@ def _page(
     person: Person,
     *,
     name: str = "",
-    problem: str = "",
+    problem: Problem = NO_PROBLEM,
     created: str = "",
     text: str = "",
 ) -> web.StreamResponse:
     return visit.page(
         "account/app_passwords.html",
-        status=400 if problem else 200,
+        status=400 if problem.text else 200,
         account=person.account,
         passwords=visit.site.ctx.accounts.app_passwords.list(person.account.did),
         name=name,

@@ -12,13 +12,13 @@ from pds.accounts.errors import AccountError
 from pds.lifecycle.mailed_tokens import send_token
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
-from pds.translations.language import deferred as _
+from pds.web.account.problems import problem_with
 from pds.web.account.session import People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.problems import NO_PROBLEM, Problem
 
 _PATH = "/account/email"
-_NOT_SENT = _("The mail could not be sent. Please try again later.")
 
 
 def email_routes(people: People) -> Iterator[web.RouteDef]:
@@ -49,10 +49,8 @@ async def _send_leave(visit: Visit, person: Person, _form: Form) -> web.StreamRe
 async def _send(visit: Visit, person: Person, purpose: EmailTokenPurpose) -> web.StreamResponse:
     try:
         await send_token(visit.site.ctx, person.account, purpose)
-    except AccountError as exc:
-        return _page(visit, person, problem=visit.gettext(str(exc)))
-    except (MailNotSent, InvalidMail):
-        return _page(visit, person, problem=visit.gettext(_NOT_SENT))
+    except (AccountError, MailNotSent, InvalidMail) as exc:
+        return _page(visit, person, problem=problem_with(visit, exc))
     notice = visit.gettext(
         "A mail with a code is on its way to %(email)s.", email=person.account.email
     )
@@ -66,7 +64,7 @@ async def _confirm(visit: Visit, person: Person, form: Form) -> web.StreamRespon
             account.did, account.email or "", form.text("code").strip()
         )
     except AccountError as exc:
-        return _page(visit, person, problem=visit.gettext(str(exc)))
+        return _page(visit, person, problem=problem_with(visit, exc))
     return visit.redirect(_PATH, notice=visit.gettext("Your e-mail address is confirmed."))
 
 
@@ -76,7 +74,7 @@ async def _change(visit: Visit, person: Person, form: Form) -> web.StreamRespons
     try:
         await ctx.accounts.emails.change(did, check_email(typed), token=code or None)
     except AccountError as exc:
-        return _page(visit, person, email=typed, problem=visit.gettext(str(exc)))
+        return _page(visit, person, email=typed, changes=True, problem=problem_with(visit, exc))
     changed = ctx.accounts.get_account(did, include_inactive=True)
     try:
         await send_token(ctx, changed, EmailTokenPurpose.CONFIRM_EMAIL)
@@ -90,13 +88,19 @@ async def _change(visit: Visit, person: Person, form: Form) -> web.StreamRespons
 
 
 def _page(
-    visit: Visit, person: Person, *, email: str = "", problem: str = ""
+    visit: Visit,
+    person: Person,
+    *,
+    email: str = "",
+    changes: bool = False,
+    problem: Problem = NO_PROBLEM,
 ) -> web.StreamResponse:
     return visit.page(
         "account/email.html",
-        status=400 if problem else 200,
+        status=400 if problem.text else 200,
         account=person.account,
         is_confirmed=person.account.email_confirmed_at is not None,
         email=email,
+        changes=changes,
         problem=problem,
     )

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 import structlog
 from aiohttp import web
 
-from identity.handles import HandleUnresolvable
+from identity.handles import HandleClaim
 from identity.plc import PlcError
-from pds.accounts.errors import AccountError, HandleNotResolved
+from pds.accounts.errors import AccountError
 from pds.lifecycle.errors import DidMismatch
 from pds.lifecycle.handles import update_handle
 from pds.translations.language import deferred as _
+from pds.web.account.problems import problem_with
 from pds.web.account.session import ACCOUNT_PATH, People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.problems import NO_PROBLEM, Problem
 from repo.syntax import InvalidSyntax, normalize_handle
 
 _PATH = "/account/handle"
@@ -45,65 +47,61 @@ async def _set_hosted(visit: Visit, person: Person, form: Form) -> web.StreamRes
 
 
 async def _set_own(visit: Visit, person: Person, form: Form) -> web.StreamResponse:
-    own = form.text("own").strip().removeprefix("@").lower()
+    own = _domain_in(form)
     return await _set(visit, person, own, own=own)
 
 
 async def _set(
     visit: Visit, person: Person, handle: str, *, label: str = "", own: str = ""
 ) -> web.StreamResponse:
-    did = person.account.did
+    ctx, did = visit.site.ctx, person.account.did
     await visit.count(_METHOD, caller=did)
     try:
-        await update_handle(visit.site.ctx, did, handle)
-    except HandleNotResolved:
-        problem = _("This domain does not lead to your account yet: see what has to be set.")
-        return _page(
-            visit, person, problem=visit.gettext(problem), checked=True, label=label, own=own
-        )
-    except (AccountError, DidMismatch) as exc:
-        return _page(visit, person, problem=visit.gettext(str(exc)), label=label, own=own)
-    except PlcError as exc:
-        _log.error("a handle cannot be changed", did=did, reason=str(exc))
-        problem = _("The directory of identities does not answer. Please try again later.")
-        return _page(visit, person, problem=visit.gettext(problem), label=label, own=own)
+        await update_handle(ctx, did, handle)
+    except (AccountError, DidMismatch, PlcError) as exc:
+        if isinstance(exc, PlcError):
+            _log.error("a handle cannot be changed", did=did, reason=str(exc))
+        problem = problem_with(visit, exc)
+        return _page(visit, person, problem=problem, label=label, own=own)
     return visit.redirect(ACCOUNT_PATH, notice=visit.gettext("Your handle has been changed."))
 
 
 async def _check(visit: Visit, person: Person, form: Form) -> web.StreamResponse:
-    own = form.text("own").strip().removeprefix("@").lower()
+    own = _domain_in(form)
     await visit.count(_METHOD, caller=person.account.did)
     try:
-        found = await visit.site.ctx.handle_resolver.resolve(normalize_handle(own), fresh=True)
-    except InvalidSyntax as exc:
-        return _page(visit, person, own=own, problem=visit.gettext(str(exc)))
-    except HandleUnresolvable as exc:
-        return _page(visit, person, own=own, checked=True, failure=exc.reason)
-    return _page(visit, person, own=own, checked=True, found=found or "")
+        handle = normalize_handle(own)
+    except InvalidSyntax:
+        problem = visit.gettext(_("This is no domain, such as example.com."))
+        return _page(visit, person, own=own, problem=Problem(problem, "own"))
+    claims = await visit.site.ctx.handle_resolver.claims(handle)
+    return _page(visit, person, own=own, claims=claims)
+
+
+def _domain_in(form: Form) -> str:
+    return form.text("own").strip().removeprefix("@").lower()
 
 
 def _page(
     visit: Visit,
     person: Person,
     *,
-    problem: str = "",
+    problem: Problem = NO_PROBLEM,
     label: str = "",
     own: str = "",
-    checked: bool = False,
-    found: str = "",
-    failure: str = "",
+    claims: tuple[HandleClaim, HandleClaim] | None = None,
 ) -> web.StreamResponse:
-    """Return the page; `checked`, `found` and `failure` say what was seen at the domain `own`."""
+    """Return the page; `claims` are what was found at the domain `own`."""
+    dids = [claim.did for claim in claims or () if claim.did is not None]
     return visit.page(
         "account/handle.html",
-        status=400 if problem else 200,
+        status=400 if problem.text else 200,
         account=person.account,
         domains=visit.site.ctx.settings.service_handle_domains,
         problem=problem,
         label=label,
         own=own,
-        checked=checked,
-        found=found,
-        failure=failure,
-        leads_here=found == person.account.did,
+        claims=claims,
+        # DNS comes first, and what it says counts.
+        leads_here=dids[:1] == [person.account.did],
     )

@@ -11,9 +11,11 @@ from pds.accounts.passwords import MIN_CHOSEN_LENGTH
 from pds.fairness.turns import TooBusy
 from pds.lifecycle.passwords import tell_owner
 from pds.translations.language import deferred as _
+from pds.web.account.problems import problem_with
 from pds.web.account.session import SIGN_IN_PATH, People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.problems import NO_PROBLEM, Problem
 
 _PATH = "/account/password"
 
@@ -35,20 +37,22 @@ async def _set(visit: Visit, person: Person, form: Form) -> web.StreamResponse:
     try:
         await accounts.logins.check_password(did, form.text("old"), asker=visit.asker)
         if len(new) < MIN_CHOSEN_LENGTH:
-            raise InvalidPasswordLength(_("The password is too short."))
+            raise InvalidPasswordLength
         await accounts.passwords.update(did, new)
+    except InvalidPasswordLength as exc:
+        return _page(visit, person, problem=Problem(problem_with(visit, exc).text, "new"))
     except (AccountError, TooBusy) as exc:
-        return _page(visit, person, problem=visit.gettext(str(exc)))
+        return _page(visit, person, problem=problem_with(visit, exc))
     await tell_owner(visit.site.ctx, did)
     await visit.rotate()
     notice = _("Your password has been changed. Please sign in with the new one.")
     return visit.redirect(SIGN_IN_PATH, notice=visit.gettext(notice))
 
 
-def _page(visit: Visit, person: Person, *, problem: str = "") -> web.StreamResponse:
+def _page(visit: Visit, person: Person, *, problem: Problem = NO_PROBLEM) -> web.StreamResponse:
     return visit.page(
         "account/password.html",
-        status=400 if problem else 200,
+        status=400 if problem.text else 200,
         account=person.account,
         problem=problem,
         min_password_length=MIN_CHOSEN_LENGTH,

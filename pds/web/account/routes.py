@@ -41,6 +41,5 @@ def account_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
         data_routes,
         invite_routes,
         state_routes,
-        factor_routes,
     ):
         yield from routes(people)

@@ -55,9 +55,11 @@ class People:
     def __init__(self, site: Site, oauth: OAuth) -> None:
         self.site = site
         self.oauth = oauth
+        self._pages: set[str] = set()
 
     def get(self, path: str, show: Show, *, recent: bool = False) -> web.RouteDef:
         """Return the route of a page for a person; with `recent`, one who has just signed in."""
+        self._pages.add(path)
         return self.site.get(path, partial(self._show, show, recent))
 
     def post(self, path: str, do: Do, *, recent: bool = False) -> web.RouteDef:
@@ -104,7 +106,11 @@ class People:
         return await do(visit, person, form)
 
     def _ask(self, visit: Visit, person: Person | None) -> web.StreamResponse:
-        query: dict[str, Any] = {"next": next_path(visit.request.path)}
+        # A form is lost by this, so the person comes back to the page that has it.
+        page = visit.request.path
+        while page and page not in self._pages:
+            page = page.rpartition("/")[0]
+        query: dict[str, Any] = {"next": next_path(page)}
         if person is not None:
             query["did"] = person.account.did
         return visit.redirect(f"{SIGN_IN_PATH}?{urlencode(query)}")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from database.timestamps import iso_of
+from pds.accounts.refresh_tokens import NewestToken
 from pds.oauth.devices.sign_ins import SignedInDevice
 from pds.oauth.tokens.session import ListedSession
 from pds.web.account.clients import shown_client
@@ -16,6 +18,8 @@ from pds.web.pages.visit import Visit
 
 _PATH = f"{ACCOUNT_PATH}/sessions"
 _AGENT_CHARACTERS = 120
+_SHOWN = 100
+"""Sessions by passwords on the page; a bot can have thousands."""
 
 
 def session_routes(people: People) -> Iterator[web.RouteDef]:
@@ -24,6 +28,7 @@ def session_routes(people: People) -> Iterator[web.RouteDef]:
     yield people.get(_PATH, pages.show)
     yield people.post(f"{_PATH}/browser", pages.end_browser)
     yield people.post(f"{_PATH}/app", pages.end_app)
+    yield people.post(f"{_PATH}/password", pages.end_by_password)
     yield people.post(f"{_PATH}/all", pages.end_all)
 
 
@@ -43,7 +48,9 @@ class SessionPages:
             account=person.account,
             browsers=[_browser(one, visit.device.id) for one in browsers],
             apps=[_app(one) for one in self._oauth.sessions.list_of(did)],
-            by_password=self._accounts.sessions.count_by_password(did),
+            by_password=[
+                _by_password(one) for one in self._accounts.sessions.list_of(did, limit=_SHOWN)
+            ],
         )
 
     async def end_browser(self, visit: Visit, person: Person, form: Form) -> web.StreamResponse:
@@ -55,6 +62,11 @@ class SessionPages:
         """End a session of an app."""
         await self._oauth.sessions.end(person.account.did, form.text("session"))
         return visit.redirect(_PATH, notice=visit.gettext("That app is signed out."))
+
+    async def end_by_password(self, visit: Visit, person: Person, form: Form) -> web.StreamResponse:
+        """End a session that was opened with a password."""
+        await self._accounts.sessions.end(person.account.did, form.text("session"))
+        return visit.redirect(_PATH, notice=visit.gettext("That session has ended."))
 
     async def end_all(self, visit: Visit, person: Person, _form: Form) -> web.StreamResponse:
         """End every session, that of this browser as well."""
@@ -79,4 +91,12 @@ def _app(session: ListedSession) -> dict[str, object]:
         "client": shown_client(session.client_id),
         "since": session.created_at,
         "used": session.updated_at,
+    }
+
+
+def _by_password(token: NewestToken) -> dict[str, object]:
+    return {
+        "id": token.jti,
+        "name": token.app_password_name or "",
+        "used": iso_of(token.made_at_s),
     }

@@ -16,9 +16,11 @@ from pds.lifecycle.states import activate, deactivate, delete_account
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
 from pds.translations.language import deferred as _
+from pds.web.account.problems import problem_with
 from pds.web.account.session import ACCOUNT_PATH, SIGN_IN_PATH, People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.problems import NO_PROBLEM, Problem
 
 _PATH = "/account/state"
 
@@ -40,7 +42,7 @@ async def _deactivate(visit: Visit, person: Person, _form: Form) -> web.StreamRe
     try:
         await deactivate(visit.site.ctx, person.account.did)
     except (AccountError, HoldAccount) as exc:
-        return _page(visit, person, problem=visit.gettext(str(exc)))
+        return _page(visit, person, problem=problem_with(visit, exc))
     notice = visit.gettext("Your account is deactivated. You can reactivate it here.")
     return visit.redirect(_PATH, notice=notice)
 
@@ -48,11 +50,8 @@ async def _deactivate(visit: Visit, person: Person, _form: Form) -> web.StreamRe
 async def _activate(visit: Visit, person: Person, _form: Form) -> web.StreamResponse:
     try:
         await activate(visit.site.ctx, person.account.did)
-    except (AccountError, DidMismatch) as exc:
-        return _page(visit, person, problem=visit.gettext(str(exc)))
-    except PlcError:
-        problem = _("The directory of identities does not answer. Please try again later.")
-        return _page(visit, person, problem=visit.gettext(problem))
+    except (AccountError, DidMismatch, PlcError) as exc:
+        return _page(visit, person, problem=problem_with(visit, exc))
     return visit.redirect(ACCOUNT_PATH, notice=visit.gettext("Your account is active again."))
 
 
@@ -61,11 +60,8 @@ async def _send_code(visit: Visit, person: Person, _form: Form) -> web.StreamRes
     await visit.count("com.atproto.server.requestAccountDelete", caller=did)
     try:
         await send_token(visit.site.ctx, person.account, EmailTokenPurpose.DELETE_ACCOUNT)
-    except AccountError as exc:
-        return _page(visit, person, problem=visit.gettext(str(exc)))
-    except (MailNotSent, InvalidMail):
-        problem = _("The mail could not be sent. Please try again later.")
-        return _page(visit, person, problem=visit.gettext(problem))
+    except (AccountError, MailNotSent, InvalidMail) as exc:
+        return _page(visit, person, problem=problem_with(visit, exc))
     notice = visit.gettext(
         "A mail with a code is on its way to %(email)s.", email=person.account.email
     )
@@ -77,7 +73,7 @@ async def _delete(visit: Visit, person: Person, form: Form) -> web.StreamRespons
     await visit.count("com.atproto.server.deleteAccount")
     if form.text("handle").strip().removeprefix("@").lower() != account.shown_handle:
         problem = _("Type your handle, to show that you mean this account.")
-        return _page(visit, person, problem=visit.gettext(problem))
+        return _page(visit, person, problem=Problem(visit.gettext(problem), "handle"))
     try:
         await ctx.accounts.logins.check_password(
             account.did, form.text("password"), asker=visit.asker
@@ -86,15 +82,15 @@ async def _delete(visit: Visit, person: Person, form: Form) -> web.StreamRespons
         ctx.accounts.email_tokens.check(account.did, EmailTokenPurpose.DELETE_ACCOUNT, code)
         await delete_account(ctx, account.did)
     except (AccountError, HoldAccount, TooBusy) as exc:
-        return _page(visit, person, problem=visit.gettext(str(exc)))
+        return _page(visit, person, problem=problem_with(visit, exc))
     await visit.rotate()
     return visit.redirect(SIGN_IN_PATH, notice=visit.gettext("The account is deleted."))
 
 
-def _page(visit: Visit, person: Person, *, problem: str = "") -> web.StreamResponse:
+def _page(visit: Visit, person: Person, *, problem: Problem = NO_PROBLEM) -> web.StreamResponse:
     return visit.page(
         "account/state.html",
-        status=400 if problem else 200,
+        status=400 if problem.text else 200,
         account=person.account,
         is_active=person.account.active,
         problem=problem,

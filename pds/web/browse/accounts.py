@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from actor_store.errors import BlobNotFound
 from actor_store.reader import ActorStoreReader
@@ -20,9 +21,12 @@ from pds.web.browse.shelf import Fact, ShownRepo
 from pds.web.browse.times import time_of_tid
 from pds.web.pages.errors import PageError
 from pds.web.pages.public import PublicVisit
+from pds.web.pages.strangers_texts import on_one_line
 from repo.cid import Cid
 from repo.commit import InvalidCommit, decode_commit
 from repo.keys import InvalidKey, parse_did_key
+
+_URL_CHARACTERS: Final = 300
 
 
 class AccountShelf:
@@ -78,7 +82,7 @@ class AccountShelf:
         if is_same_server(endpoint, self._ctx.settings.public_url):
             return Fact(language.gettext("Server"), language.gettext("this one, as the DID says"))
         elsewhere = language.gettext("the DID names another one:")
-        return Fact(language.gettext("Server"), elsewhere, endpoint)
+        return Fact(language.gettext("Server"), elsewhere, on_one_line(endpoint, _URL_CHARACTERS))
 
 
 def find_public(ctx: AppContext, identifier: str) -> ActorAccount:
@@ -97,7 +101,9 @@ def _handle_fact(language: Language, document: DidDocument, repo: ShownRepo) -> 
     label = language.gettext("Handle in the DID")
     if document.handle is not None and document.handle == repo.handle:
         return Fact(label, language.gettext("the same"))
-    return Fact(label, language.gettext("another one:"), document.handle or "–")
+    if document.handle is None:
+        return Fact(label, language.gettext("none"))
+    return Fact(label, language.gettext("another one:"), document.handle)
 
 
 def _signature_fact(language: Language, document: DidDocument, block: bytes) -> Fact:

@@ -21,13 +21,19 @@ from pds.web.browse.shelf import Shelf, ShownRepo
 from pds.web.browse.times import time_of_tid
 from pds.web.pages.errors import PageError
 from pds.web.pages.public import PublicPages, PublicVisit
+from pds.web.pages.strangers_texts import on_one_line
 from repo.record import LARGE_BYTES
 
+COLLECTIONS_ON_A_PAGE: Final = 200
+"""People have some dozens."""
+_QUICK_BYTES: Final = 4096
+"""The view of a record of this size takes at most 7 ms, whatever is in it."""
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "size": format_size,
     "segment": lambda text: quote(text, safe=":"),
     "tid_time": time_of_tid,
     "count": lambda number: f"{number:,}",
+    "line": lambda text: on_one_line(text, 100),
 }
 """What templates of this package use."""
 
@@ -48,17 +54,28 @@ class BrowsePages:
         self._shelf = shelf
 
     async def show_repo(self, visit: PublicVisit) -> web.Response:
-        """Return the page of a repository: what is known about it, and its collections."""
+        """Return the page of a repository: what is known about it, and some of its collections."""
         repo = await self._find(visit)
+        after = visit.request.query.get("after", "")
 
-        def counts(actor: ActorStoreReader) -> dict[str, int]:
-            return actor.record.counts()
+        def counts(actor: ActorStoreReader) -> list[tuple[str, int]]:
+            found = actor.record.counts(after=after, limit=COLLECTIONS_ON_A_PAGE + 1)
+            return list(found.items())
 
-        # Counts every record of the repository, which may take a while.
+        # Counts every record of these collections, which may take a while.
         async with self._turn():
-            collections = await self._ctx.actor_store.read_in_thread(repo.did, counts)
+            found = await self._ctx.actor_store.read_in_thread(repo.did, counts)
         facts = await self._shelf.facts(visit, repo)
-        return self._page(visit, "repo", repo, facts=facts, collections=collections)
+        collections = found[:COLLECTIONS_ON_A_PAGE]
+        return self._page(
+            visit,
+            "repo",
+            repo,
+            facts=facts,
+            collections=collections,
+            is_first=not after,
+            next_after=collections[-1][0] if len(found) > len(collections) else None,
+        )
 
     async def show_collection(self, visit: PublicVisit) -> web.Response:
         """Return a page of the records of a collection."""
@@ -66,14 +83,17 @@ class BrowsePages:
         before, after = visit.request.query.get("before"), visit.request.query.get("after")
         day = _day_of(visit.request)
 
-        def read(actor: ActorStoreReader) -> RecordList:
+        def read(actor: ActorStoreReader) -> RecordList | None:
+            # A link could show any words here as the name of a collection.
+            if not actor.record.list_refs(collection, limit=1):
+                return None
             if day is not None:
                 return list_records_of_day(actor, collection, day)
             return list_records(actor, collection, before=before, after=after)
 
         async with self._turn():
             records = await self._ctx.actor_store.read_in_thread(repo.did, read)
-        if not records.lines and before is None:
+        if records is None:
             raise PageError(404, _("There is no such collection in this repository."))
         return self._page(
             visit,
@@ -95,11 +115,12 @@ class BrowsePages:
         )
         if record is None:
             raise PageError(404, _("There is no such record in this repository."))
-        if len(record.block) < LARGE_BYTES:
+        if len(record.block) < _QUICK_BYTES:
             view = view_of(record.block, rkey)
         else:
+            make_view = view_of if len(record.block) < LARGE_BYTES else view_of_large
             async with self._turn():
-                view = await asyncio.to_thread(view_of_large, record.block, rkey)
+                view = await asyncio.to_thread(make_view, record.block, rkey)
         return self._page(
             visit,
             "record",

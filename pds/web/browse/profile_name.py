@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from actor_store.reader import ActorStoreReader
+from pds.web.browse.record_text import UNSEEN
 from repo.odd_record import read_kept
 from repo.record import LARGE_BYTES, InvalidRecord
 
@@ -26,6 +27,6 @@ def find_name(actor: ActorStoreReader) -> str | None:
     name = profile.get("displayName")
     if not isinstance(name, str):
         return None
-    shown = " ".join(name.split())[:NAME_CHARACTERS]
+    shown = " ".join(UNSEEN.sub("", name).split())[:NAME_CHARACTERS]
     # An odd record may hold invalid Unicode, which no database accepts.
     return shown.encode("utf-8", "replace").decode() or None

@@ -22,8 +22,12 @@ class RecordLine:
     """A record in a list."""
 
     rkey: str
-    preview: str
     created_at: datetime | None
+    preview: str = ""
+    large_bytes: int = 0
+    """The size of a record that is too large for a preview."""
+    fault: str = ""
+    """Why the record cannot be shown, if it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +96,9 @@ def _page(
 def _line(actor: ActorStoreReader, ref: RecordRef, size_bytes: int) -> RecordLine:
     if size_bytes >= LARGE_BYTES:
         # Reading fifty of these would take a minute.
-        return RecordLine(ref.rkey, f"A record of {size_bytes:,} bytes", time_of_tid(ref.rkey))
+        return RecordLine(ref.rkey, time_of_tid(ref.rkey), large_bytes=size_bytes)
     try:
         value = read_kept(actor.repo.get_block(ref.cid))
     except InvalidRecord as exc:
-        return RecordLine(ref.rkey, f"(cannot be shown: {exc})", time_of_tid(ref.rkey))
-    return RecordLine(ref.rkey, preview_of(value), time_of_record(value, ref.rkey))
+        return RecordLine(ref.rkey, time_of_tid(ref.rkey), fault=str(exc))
+    return RecordLine(ref.rkey, time_of_record(value, ref.rkey), preview_of(value))

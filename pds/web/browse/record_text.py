@@ -16,7 +16,7 @@ PREVIEW_CHARACTERS: Final = 200
 
 _FIELDS: Final = ("text", "displayName", "name", "title", "description")
 """The readable text, in various kinds of records."""
-_UNSEEN: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+UNSEEN: Final = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Characters that reverse the direction of text, and spaces without width; not the joiners, which
 scripts and emoji need."""
 _INDENTED: Final = json.JSONEncoder(ensure_ascii=False, indent=2, default=json_default)
@@ -44,7 +44,7 @@ def json_of(value: Value) -> tuple[str, bool]:
     Invisible characters are escaped, so that they can be seen.
     """
     text = _beginning(_INDENTED, value, JSON_SHOWN_CHARACTERS + 1)
-    shown = _UNSEEN.sub(_escape, text[:JSON_SHOWN_CHARACTERS])
+    shown = UNSEEN.sub(_escape, text[:JSON_SHOWN_CHARACTERS])
     return shown, len(text) <= JSON_SHOWN_CHARACTERS
 
 

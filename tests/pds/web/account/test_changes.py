@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from identity.handles import HandleUnresolvable
+from identity.handles import HandleClaim
 from pds.mail.message import Mail
 from repo.syntax import Did, Handle
 from tests.pds.conftest import Account, Pds
@@ -86,6 +86,14 @@ async def test_what_is_dangerous_needs_the_password_from_just_now(
         assert "sign-in" in location(await browser.send(form)), form.action
 
 
+async def test_who_signs_in_again_for_a_form_gets_back_to_its_page(
+    pds: Pds, browser: Browser
+) -> None:
+    page = await browser.open("/account/handle")
+    pds.ctx.accounts.db.run("UPDATE account_device SET updatedAt = '2026-01-01T00:00:00.000Z'")
+    assert "next=%2Faccount%2Fhandle&" in location(await browser.send(page.form("/hosted")))
+
+
 async def test_a_form_of_another_account_changes_nothing(
     pds: Pds, browser: Browser, bob: Account
 ) -> None:
@@ -110,7 +118,11 @@ class TestHandle:
 
     @pytest.mark.parametrize(
         ("label", "said"),
-        [("admin", "Reserved handle"), ("a", "Handle too short"), ("bob", "Handle already taken")],
+        [
+            ("admin", "is reserved"),
+            ("a", "letters, digits and hyphens"),
+            ("bob", "somebody has it"),
+        ],
     )
     async def test_a_name_that_cannot_be_had(
         self, pds: Pds, bob: Account, alice: Account, label: str, said: str
@@ -123,14 +135,17 @@ class TestHandle:
     async def test_a_domain_is_checked_before_it_is_used(
         self, pds: Pds, browser: Browser, alice: Account, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        dns: dict[str, str] = {"bobs.example.com": "did:plc:bob"}
+        dns: dict[str, Did] = {"bobs.example.com": Did("did:plc:bob")}
 
         async def resolve(handle: Handle, *, fresh: bool = False) -> Did | None:
-            if handle == "broken.example.com":
-                raise HandleUnresolvable(handle, "no name server answers")
-            return Did(dns[handle]) if handle in dns else None
+            return dns.get(handle)
+
+        async def claims(handle: Handle) -> tuple[HandleClaim, HandleClaim]:
+            failure = "HTTPS: no answer" if handle == "broken.example.com" else ""
+            return HandleClaim(dns.get(handle)), HandleClaim(None, failure)
 
         monkeypatch.setattr(pds.ctx.handle_resolver, "resolve", resolve)
+        monkeypatch.setattr(pds.ctx.handle_resolver, "claims", claims)
         page = await browser.open("/account/handle")
         own = page.form("/own")
 
@@ -138,14 +153,16 @@ class TestHandle:
             own.action = "/account/handle/check"
             return (await browser.send(own, own=domain)).text
 
-        assert "Neither the record nor the file was found" in await check("Alice.example.com")
-        assert "leads to another account: did:plc:bob" in await check("bobs.example.com")
-        assert "no name server answers" in await check("broken.example.com")
+        assert "Found in DNS nothing Found on the web server nothing" in await check(
+            "Alice.example.com"
+        )
+        assert "did:plc:bob This is another account." in await check("bobs.example.com")
+        assert "It cannot be looked up: HTTPS: no answer" in await check("broken.example.com")
         assert (await browser.send(own, own="no domain")).status == 400
         own.action = "/account/handle/own"
         page = await browser.send(own, own="alice.example.com")
         assert "does not lead to your account yet" in page.text
-        dns["alice.example.com"] = alice.did
+        dns["alice.example.com"] = Did(alice.did)
         assert "You can use it now." in await check("alice.example.com")
         own.action = "/account/handle/own"
         assert location(await browser.send(own, own="@alice.example.com")) == "/account"
@@ -158,7 +175,7 @@ class TestEmail:
     ) -> None:
         await send(browser, "/account/email", "/send-confirmation")
         wrong = await send(browser, "/account/email", "/confirm", code="AAAAA-BBBBB")
-        assert "Token is invalid" in wrong.text
+        assert "This code is wrong" in wrong.text
         await send(browser, "/account/email", "/confirm", code=code_in(mails[-1]))
         page = await browser.open("/account/email")
         assert "Your e-mail address is confirmed." in page.text
@@ -169,7 +186,7 @@ class TestEmail:
         await send(browser, "/account/email", "/send-confirmation")
         await send(browser, "/account/email", "/confirm", code=code_in(mails[-1]))
         page = await send(browser, "/account/email", "/change", email="new@example.com")
-        assert "confirmation token required" in page.text
+        assert "Type the code from the mail" in page.text
         await send(browser, "/account/email", "/send-leave")
         assert mails[-1].to == alice.email
         code = code_in(mails[-1])

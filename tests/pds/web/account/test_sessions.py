@@ -61,3 +61,23 @@ async def test_what_an_app_was_allowed_is_taken_back(pds: Pds, alice: Account) -
     assert "can do nothing any more" in page.text
     assert "No app has asked yet." in page.text
     assert pds.ctx.accounts.db.value("SELECT count(*) FROM token") == 0
+
+
+async def test_a_session_by_a_password_is_ended_alone(pds: Pds, alice: Account) -> None:
+    browser = await sign_in(pds, alice)
+    body = {"identifier": alice.handle, "password": alice.password}
+    other = (await pds.post("com.atproto.server.createSession", body)).json
+    page = await browser.open("/account/sessions")
+    forms = [form for form in page.forms if form.action.endswith("/password")]
+    assert len(forms) == 2
+    await browser.send(forms[0])
+    await browser.send(forms[0], session="unknown")
+    page = await browser.open("/account/sessions")
+    assert len([form for form in page.forms if form.action.endswith("/password")]) == 1
+    alive = [
+        await pds.post(
+            "com.atproto.server.refreshSession", None, {"Authorization": f"Bearer {jwt}"}
+        )
+        for jwt in (alice.refresh_jwt, other["refreshJwt"])
+    ]
+    assert sorted(reply.status for reply in alive) == [200, 400]
