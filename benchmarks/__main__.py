@@ -83,16 +83,14 @@ def main(
     try:
         load.require_wrk()
         cars = [] if only and CARS not in only else _cars(quick=quick)
-        launches: dict[str, Launch] = {}
-        if server != "holdfast":
-            launches["reference"] = _reference(reference_dir)
-        if server != "reference":
-            launches["holdfast"] = holdfast()
+        launches = _launches(server, reference_dir)
         all_sizes = {"reference": theirs, "holdfast": sizes}
         measured = measure(launches, scenarios, all_sizes, duration, cars)
         if not only or OAUTH in only:
             print("OAuth", flush=True)
-            for name, results in measure_oauth(launches, duration / ROUNDS, ROUNDS).items():
+            # The data of the others are gone.
+            fresh = _launches(server, reference_dir)
+            for name, results in measure_oauth(fresh, duration / ROUNDS, ROUNDS).items():
                 measured[name].oauth = results
         if "holdfast" in launches and (not only or HOLD in only):
             print("holdfast: a hold", flush=True)
@@ -117,6 +115,15 @@ def main(
     print(f"\n{text}")
     if write if write is not None else not (quick or only or server):
         report.write_readme(text)
+
+
+def _launches(only: str | None, reference_dir: Path | None) -> dict[str, Launch]:
+    launches: dict[str, Launch] = {}
+    if only != "holdfast":
+        launches["reference"] = _reference(reference_dir)
+    if only != "reference":
+        launches["holdfast"] = holdfast()
+    return launches
 
 
 def _reference(directory: Path | None) -> Launch:

@@ -7,6 +7,8 @@ Spec: https://www.w3.org/TR/webauthn-3/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,7 +25,6 @@ from webauthn.helpers import (
     parse_client_data_json,
     parse_registration_credential_json,
 )
-from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
     AuthenticationCredential,
     AuthenticatorSelectionCriteria,
@@ -137,15 +138,13 @@ class Passkeys:
         challenge = self._take(credential, _SET_UP, did, device_id)
         if len(self.of(did)) >= MAX_EACH:
             raise TooManyPasskeys(MAX_EACH)
-        try:
+        with _refusing_what_is_malformed():
             verified = verify_registration_response(
                 credential=credential,
                 expected_challenge=challenge,
                 expected_rp_id=self._party.id,
                 expected_origin=self._party.origin,
             )
-        except (WebAuthnException, ValueError) as exc:
-            raise PasskeyRefused from exc
         if not 0 < len(verified.credential_id) <= _MAX_ID_BYTES:
             raise PasskeyRefused
         added = self._db.value(
@@ -194,7 +193,7 @@ class Passkeys:
         *,
         alone: bool,
     ) -> None:
-        try:
+        with _refusing_what_is_malformed():
             verified = verify_authentication_response(
                 credential=credential,
                 expected_challenge=challenge,
@@ -205,8 +204,6 @@ class Passkeys:
                 credential_current_sign_count=0,
                 require_user_verification=alone,
             )
-        except (WebAuthnException, ValueError) as exc:
-            raise PasskeyRefused from exc
         # Passkeys that are synced between devices count nothing, and always say 0.
         counts = stored.uses > 0 or verified.new_sign_count > 0
         if counts and verified.new_sign_count <= stored.uses:
@@ -220,10 +217,8 @@ class Passkeys:
         self, credential: RegistrationCredential | AuthenticationCredential, *bound_to: str
     ) -> bytes:
         """Use up the challenge that a browser has answered, and return it."""
-        try:
+        with _refusing_what_is_malformed():
             challenge = parse_client_data_json(credential.response.client_data_json).challenge
-        except (WebAuthnException, ValueError, TypeError, KeyError, AttributeError) as exc:
-            raise PasskeyRefused from exc
         self._challenges.take(challenge, *bound_to)
         return challenge
 
@@ -251,7 +246,17 @@ def _purpose(did: Did | None) -> tuple[str, ...]:
 def _parse(answer: str, parse: Any) -> Any:
     if len(answer) > MAX_ANSWER:
         raise PasskeyRefused
-    try:
+    with _refusing_what_is_malformed():
         return parse(answer)
-    except (WebAuthnException, ValueError, TypeError, KeyError, AttributeError) as exc:
+
+
+@contextmanager
+def _refusing_what_is_malformed() -> Iterator[None]:
+    """Raise `PasskeyRefused` for whatever the library raises about bytes of a stranger.
+
+    It reads formats within formats, and fails at some of them with errors of all kinds.
+    """
+    try:
+        yield
+    except Exception as exc:
         raise PasskeyRefused from exc

@@ -1,13 +1,15 @@
 """The table `holdfast_trusted_browser`: where an account signs in with the password alone.
 
-A browser is known by a random token in a cookie of its own. The stored hash covers the stored
-password, so that trust ends with a new password, whoever sets it.
+A browser is known by random tokens in a cookie, one for each account that trusts it. A token that
+was in the browser before is never used again, since somebody may have put it there to know it. The
+stored hash covers the stored password, so that trust ends with a new password, whoever sets it.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -20,6 +22,9 @@ from repo.syntax import Did
 LIFETIME_S: Final = 30 * 24 * 60 * 60
 MAX_EACH: Final = 20
 """Browsers that an account trusts; the oldest goes first."""
+MAX_ACCOUNTS: Final = 10
+"""Accounts that trust one browser; the one that has trusted it longest is asked again first."""
+_BETWEEN: Final = "."
 _TOKEN: Final = re.compile(r"trust-[A-Za-z0-9_-]{43}")
 _USER_AGENT_CHARACTERS: Final = 500
 
@@ -43,26 +48,26 @@ class TrustedBrowsers:
         self._clock = clock
 
     async def trust(
-        self, did: Did, token: str | None, *, user_agent: str | None, ip_address: str
+        self, did: Did, cookie: str | None, *, user_agent: str | None, ip_address: str
     ) -> str:
-        """Trust a browser for 30 days; return the token that it must keep.
+        """Trust a browser for 30 days; return the cookie that it must keep.
 
-        `token` is the one that it has, from this or another account; another value is replaced.
+        `cookie` is the one that it has: the tokens of other accounts stay in it.
         """
-        kept = token if token is not None and _TOKEN.fullmatch(token) else None
-        new = kept or "trust-" + secrets.token_urlsafe(32)
-        await write(self._db, lambda: self._add(did, new, user_agent, ip_address))
-        return new
+        token, known = "trust-" + secrets.token_urlsafe(32), _tokens_in(cookie)
 
-    def is_trusted(self, did: Did, token: str | None) -> bool:
-        """Whether the account trusts the browser that has this token."""
-        if token is None or _TOKEN.fullmatch(token) is None:
-            return False
-        found = self._db.value(
-            "SELECT 1 FROM holdfast_trusted_browser WHERE did = ? AND hash = ? AND expiresAt > ?",
-            (did, self._hash(did, token), int(self._clock())),
-        )
-        return found is not None
+        def add() -> list[str]:
+            others = [each for each in known if not self._is_token_of(did, each)]
+            self._remove(did, known)
+            self._add(did, token, user_agent, ip_address)
+            return others
+
+        others = await write(self._db, add)
+        return _BETWEEN.join((token, *others[: MAX_ACCOUNTS - 1]))
+
+    def is_trusted(self, did: Did, cookie: str | None) -> bool:
+        """Whether the account trusts the browser that has this cookie."""
+        return any(self._is_token_of(did, each) for each in _tokens_in(cookie))
 
     def list(self, did: Did) -> list[TrustedBrowser]:
         """Return the browsers that an account trusts, the latest first."""
@@ -89,13 +94,25 @@ class TrustedBrowsers:
         """Trust no browser any longer, inside a transaction."""
         self._db.run("DELETE FROM holdfast_trusted_browser WHERE did = ?", (did,))
 
+    def _is_token_of(self, did: Did, token: str) -> bool:
+        found = self._db.value(
+            "SELECT 1 FROM holdfast_trusted_browser WHERE did = ? AND hash = ? AND expiresAt > ?",
+            (did, self._hash(did, token), int(self._clock())),
+        )
+        return found is not None
+
+    def _remove(self, did: Did, tokens: Sequence[str]) -> None:
+        for token in tokens:
+            self._db.run(
+                "DELETE FROM holdfast_trusted_browser WHERE did = ? AND hash = ?",
+                (did, self._hash(did, token)),
+            )
+
     def _add(self, did: Did, token: str, user_agent: str | None, ip_address: str) -> None:
         now_s = self._clock()
-        hidden = self._hash(did, token)
         self._db.run(
-            "DELETE FROM holdfast_trusted_browser"
-            " WHERE did = ?1 AND (hash = ?2 OR expiresAt <= ?3)",
-            (did, hidden, int(now_s)),
+            "DELETE FROM holdfast_trusted_browser WHERE did = ? AND expiresAt <= ?",
+            (did, int(now_s)),
         )
         self._db.run(
             "INSERT INTO holdfast_trusted_browser"
@@ -104,7 +121,7 @@ class TrustedBrowsers:
             (
                 secrets.token_hex(8),
                 did,
-                hidden,
+                self._hash(did, token),
                 None if user_agent is None else user_agent[:_USER_AGENT_CHARACTERS],
                 ip_address,
                 iso_of(now_s),
@@ -121,3 +138,8 @@ class TrustedBrowsers:
     def _hash(self, did: Did, token: str) -> bytes:
         password = self._db.value("SELECT passwordScrypt FROM account WHERE did = ?", (did,))
         return sha256(f"{token} {did} {password}".encode()).digest()
+
+
+def _tokens_in(cookie: str | None) -> list[str]:
+    tokens = (cookie or "").split(_BETWEEN)[:MAX_ACCOUNTS]
+    return [each for each in tokens if _TOKEN.fullmatch(each)]

@@ -188,13 +188,15 @@ class SecondFactorPage:
         )
 
     async def _trust(self, visit: Visit, did: Did, response: web.StreamResponse) -> None:
-        token = await self._factors.trusted.trust(
+        cookie = await self._factors.trusted.trust(
             did,
             visit.request.cookies.get(TRUST_COOKIE),
             user_agent=visit.visitor.user_agent,
             ip_address=visit.visitor.ip_address,
         )
-        set_cookie(response, TRUST_COOKIE, token, secure=self._site.is_secure, max_age_s=LIFETIME_S)
+        set_cookie(
+            response, TRUST_COOKIE, cookie, secure=self._site.is_secure, max_age_s=LIFETIME_S
+        )
 
     def _read(self, visit: Visit, form: Form) -> Waiting | None:
         return self._factors.waiting.read(form.text("waiting"), visit.device.id)

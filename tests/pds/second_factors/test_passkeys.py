@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 
+import cbor2
 import pytest
 
 from database.connection import Database
@@ -185,7 +187,7 @@ async def test_passkeys_of_others_and_forged_signatures_are_refused(
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "{}", "[]", "null", "7", '{"id": 1}', '"x"', "{" * 5_000, "x" * 100_000],
+    ["", "{}", "[]", "null", "7", '{"id": 1}', '"x"', "[" * 5_000, "x" * 100_000],
     ids=range(9),
 )
 async def test_what_is_no_answer_is_refused(factors: SecondFactors, answer: str) -> None:
@@ -205,6 +207,34 @@ async def test_every_damaged_part_of_an_answer_is_refused(
     answer["response"][name] = value
     with pytest.raises(PasskeyRefused):
         await factors.check_passkey(ALICE, DEVICE, json.dumps(answer))
+
+
+@pytest.mark.parametrize(
+    "attestation",
+    [
+        {"fmt": "packed", "attStmt": {"alg": -7, "sig": 1, "x5c": 1}},
+        {"fmt": "tpm", "attStmt": {"ver": "2.0", "certInfo": b"", "pubArea": bytes(80)}},
+        {"fmt": "android-safetynet", "attStmt": {"ver": "1", "response": 7}},
+    ],
+    ids=lambda each: each["fmt"],
+)
+async def test_hostile_attestations_are_refused(
+    factors: SecondFactors, attestation: dict[str, object]
+) -> None:
+    answer = json.loads(Authenticator().create(creation(factors)))
+    attested = answer["response"]["attestationObject"]
+    data = cbor2.loads(urlsafe_b64decode(attested + "=="))["authData"]
+    hostile = urlsafe_b64encode(cbor2.dumps({**attestation, "authData": data})).decode()
+    answer["response"]["attestationObject"] = hostile.rstrip("=")
+    with pytest.raises(PasskeyRefused):
+        await factors.add_passkey(ALICE, DEVICE, json.dumps(answer), name="x")
+
+
+async def test_nested_data_of_the_browser_is_refused(factors: SecondFactors) -> None:
+    answer = json.loads(Authenticator().get(factors.passkeys.options_to_sign_in(DEVICE, None)))
+    answer["response"]["clientDataJSON"] = urlsafe_b64encode(b"[" * 9_000).decode()
+    with pytest.raises(PasskeyRefused):
+        await factors.sign_in_with_passkey(DEVICE, json.dumps(answer))
 
 
 async def test_a_passkey_is_of_one_account_and_their_number_is_bounded(

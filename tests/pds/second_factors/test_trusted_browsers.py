@@ -34,17 +34,36 @@ async def test_a_browser_is_trusted_for_thirty_days_by_the_account_that_says_so(
     assert trusted.list(ALICE) == []
 
 
-async def test_accounts_in_one_browser_share_its_token(trusted: TrustedBrowsers) -> None:
-    token = await trust(trusted)
-    assert await trust(trusted, BOB, token) == token
-    assert await trust(trusted, ALICE, token) == token
+async def test_accounts_in_one_browser_share_its_cookie(trusted: TrustedBrowsers) -> None:
+    cookie = await trust(trusted, BOB, await trust(trusted))
+    cookie = await trust(trusted, ALICE, cookie)
     assert len(trusted.list(ALICE)) == 1
     (of_bob,) = trusted.list(BOB)
     await trusted.forget(ALICE, of_bob.id)
-    assert trusted.is_trusted(BOB, token)
+    assert trusted.is_trusted(BOB, cookie)
     await trusted.forget(BOB, of_bob.id)
-    assert not trusted.is_trusted(BOB, token)
-    assert trusted.is_trusted(ALICE, token)
+    assert not trusted.is_trusted(BOB, cookie)
+    assert trusted.is_trusted(ALICE, cookie)
+
+
+async def test_whoever_has_planted_a_cookie_is_not_trusted_with_it(
+    trusted: TrustedBrowsers,
+) -> None:
+    planted = await trust(trusted, BOB)
+    kept = await trust(trusted, ALICE, planted)
+    assert trusted.is_trusted(ALICE, kept)
+    assert not trusted.is_trusted(ALICE, planted)
+
+
+async def test_a_cookie_has_a_bounded_number_of_accounts(
+    trusted: TrustedBrowsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trusted_browsers, "MAX_ACCOUNTS", 2)
+    crowd = ".".join(f"trust-{each * 43}" for each in "abc")
+    cookie = await trust(trusted, ALICE, crowd)
+    assert cookie.endswith(f".trust-{'a' * 43}")
+    assert trusted.is_trusted(ALICE, cookie)
+    assert not trusted.is_trusted(ALICE, f"{crowd}.{cookie}")
 
 
 @pytest.mark.parametrize("token", [None, "", "x", "trust-", "trust-" + "a" * 44, "trust-é" * 9])
