@@ -9,7 +9,7 @@ PACKAGES := repo database actor_store sequencer identity pds
 # Compiled modules are kept: the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test lint collected format hostile soak conformance bench endpoints clean
+.PHONY: help run test lint collected format hostile soak conformance bench endpoints messages clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -57,6 +57,9 @@ bench: $(VENV)/.ready ## Measure Holdfast beside the reference PDS
 
 endpoints: $(VENV)/.ready ## Run the tests of the server and write docs/endpoints.md
 	$(BIN)/python -m tests.endpoints
+
+messages: $(VENV)/.ready ## Collect the texts of pages and mails for translation
+	$(BIN)/python -m tests.messages
 
 clean: ## Remove what make has created
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

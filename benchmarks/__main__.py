@@ -14,12 +14,14 @@ from benchmarks import load, machine, report
 from benchmarks.archive import Cars
 from benchmarks.hold import measure_hold
 from benchmarks.measure import ROUNDS, measure
+from benchmarks.oauth import measure_oauth
 from benchmarks.s3 import measure_s3
 from benchmarks.scenarios import (
     CAR_RECORDS,
     CARS,
     HOLD,
     HOLD_CREW,
+    OAUTH,
     QUICK_CAR_RECORDS,
     QUICK_HOLD_CREW,
     QUICK_SIZES,
@@ -45,8 +47,8 @@ _SERVERS: Final = ("holdfast", "reference")
     "--only",
     multiple=True,
     metavar="NAME",
-    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS, HOLD, S3]),
-    help="Run this load only, what is done with CAR files, a hold, or S3; may be repeated.",
+    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS, HOLD, OAUTH, S3]),
+    help="Run this load only, what is done with CAR files, a hold, OAuth, or S3; may be repeated.",
 )
 @click.option("--server", type=click.Choice(_SERVERS), help="Measure one server only.")
 @click.option(
@@ -81,13 +83,15 @@ def main(
     try:
         load.require_wrk()
         cars = [] if only and CARS not in only else _cars(quick=quick)
-        launches: dict[str, Launch] = {}
-        if server != "holdfast":
-            launches["reference"] = _reference(reference_dir)
-        if server != "reference":
-            launches["holdfast"] = holdfast()
+        launches = _launches(server, reference_dir)
         all_sizes = {"reference": theirs, "holdfast": sizes}
         measured = measure(launches, scenarios, all_sizes, duration, cars)
+        if not only or OAUTH in only:
+            print("OAuth", flush=True)
+            # The data of the others are gone.
+            fresh = _launches(server, reference_dir)
+            for name, results in measure_oauth(fresh, duration / ROUNDS, ROUNDS).items():
+                measured[name].oauth = results
         if "holdfast" in launches and (not only or HOLD in only):
             print("holdfast: a hold", flush=True)
             crew = QUICK_HOLD_CREW if quick else HOLD_CREW
@@ -111,6 +115,15 @@ def main(
     print(f"\n{text}")
     if write if write is not None else not (quick or only or server):
         report.write_readme(text)
+
+
+def _launches(only: str | None, reference_dir: Path | None) -> dict[str, Launch]:
+    launches: dict[str, Launch] = {}
+    if only != "holdfast":
+        launches["reference"] = _reference(reference_dir)
+    if only != "reference":
+        launches["holdfast"] = holdfast()
+    return launches
 
 
 def _reference(directory: Path | None) -> Launch:

@@ -1,10 +1,12 @@
 -- Requests for wrk. Arguments after `--`:
 --   get FILE [TOKEN]     GET the paths in FILE, one a line, over and over, with a bearer token
+--   replay FILE          send each request in FILE once: method, path, media type, credentials, proof
+--                        and body, with tabs between them, one request a line
 --   create DID TOKEN TAG POST createRecord with a text that is never the same twice
 -- The result is printed as one line of JSON.
 
 local requests, at = {}, 0
-local headers, before, after
+local headers, before, after, once
 
 local function read_paths(file, token)
   local credentials = token and { ["Authorization"] = "Bearer " .. token } or nil
@@ -21,7 +23,22 @@ local function prepare_create(did, token, tag)
   after = '."}}'
 end
 
+local function read_requests(file)
+  for line in io.lines(file) do
+    local method, path, media, credentials, proof, body = line:match(("([^\t]*)\t"):rep(5) .. "(.*)")
+    local sent = {}
+    if media ~= "" then sent["Content-Type"] = media end
+    if credentials ~= "" then sent["Authorization"] = credentials end
+    if proof ~= "" then sent["DPoP"] = proof end
+    requests[#requests + 1] = wrk.format(method, path, sent, body ~= "" and body or nil)
+  end
+end
+
 function init(args)
+  if args[1] == "replay" then
+    once = true
+    return read_requests(args[2])
+  end
   if args[1] == "get" then
     read_paths(args[2], args[3])
   else
@@ -33,6 +50,9 @@ function request()
   at = at + 1
   if headers then
     return wrk.format("POST", "/xrpc/com.atproto.repo.createRecord", headers, before .. at .. after)
+  end
+  if once and at >= #requests then
+    wrk.thread:stop()
   end
   return requests[(at - 1) % #requests + 1]
 end

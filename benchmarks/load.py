@@ -76,6 +76,11 @@ def create(server: Server, repo: Repo, *, connections: int, seconds: float) -> R
     return _run(server, arguments, connections=connections, seconds=seconds)
 
 
+def replay(server: Server, file: str, *, connections: int, seconds: float) -> Result:
+    """Send each request of a file once, until the time or the file is over. Raises `LoadFailed`."""
+    return _run(server, ["replay", file], connections=connections, seconds=seconds)
+
+
 def parse_result(output: str) -> Result:
     """Read what `load.lua` prints. Raises `LoadFailed` if there were errors or no answers."""
     line = next((line for line in output.splitlines() if line.startswith(_RESULT)), None)

@@ -38,6 +38,7 @@ class Measured:
     cars: CarFigures = field(default_factory=CarFigures)
     hold: HoldFigures | None = None
     s3: S3Figures | None = None
+    oauth: dict[str, load.Result] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from benchmarks import oauth
 from benchmarks.archive import CarFigures
 from benchmarks.load import Result
 from benchmarks.measure import Measured
@@ -21,6 +22,8 @@ from benchmarks.scenarios import (
     IMPORT_TARGET,
     INSPECT_TARGET_S,
     MEMORY_TARGET,
+    OAUTH_CREATE_TARGET,
+    OAUTH_TARGET,
     PULLS_TARGET,
     READONLY_TARGET,
     S3_TARGET,
@@ -102,6 +105,7 @@ def _other_rows(run: Run) -> Iterator[tuple[str, ...]]:
     for title, figures, target in _memory(run):
         yield (title, *map(_number, figures), *_judged(_ratio(*figures), target, at_least=False))
     yield from _car_rows(run)
+    yield from _oauth_rows(run)
     yield from _hold_rows(run)
     yield from _s3_rows(run)
 
@@ -148,6 +152,22 @@ def _car_rows(run: Run) -> Iterator[tuple[str, ...]]:
     ratio = _ratio(served, _requests_s(_result(run.holdfast, GET_RECORD)))
     judged = _judged(ratio, READONLY_TARGET, at_least=True)
     yield ("repo.getRecord/s read-only; ratio: to the full server", _number(served), _NONE, *judged)
+
+
+def _oauth_rows(run: Run) -> Iterator[tuple[str, ...]]:
+    ours, theirs = (m.oauth if m else {} for m in (run.holdfast, run.reference))
+    for name in oauth.LOADS if ours or theirs else ():
+        both = [_requests_s(results.get(name)) for results in (ours, theirs)]
+        target = OAUTH_TARGET if name in (oauth.REFRESH, oauth.PUSH, oauth.GET_SESSION) else None
+        yield (f"{name}/s", *map(_number, both), *_judged(_ratio(*both), target, at_least=True))
+    if ours:
+        bound, plain = (
+            _requests_s(ours.get(name)) for name in (oauth.CREATE, oauth.CREATE_BY_SESSION)
+        )
+        ratio = _ratio(bound, plain)
+        title = "oauth: createRecord/s with DPoP ÷ with a session"
+        shown = _NONE if ratio is None else f"{ratio:.2f}"
+        yield (title, shown, _NONE, _NONE, *_judged(ratio, OAUTH_CREATE_TARGET, at_least=True)[1:])
 
 
 def _hold_rows(run: Run) -> Iterator[tuple[str, ...]]:

@@ -138,6 +138,12 @@ S3: Final = "s3"
 """What `--only` calls the sending of a blob to S3 and back."""
 S3_TARGET: Final = 0.8
 """Of aiobotocore's own speed."""
+OAUTH: Final = "oauth"
+"""What `--only` calls the loads of OAuth."""
+OAUTH_TARGET: Final = 4.0
+"""How many times faster than the reference clients are answered."""
+OAUTH_CREATE_TARGET: Final = 1 / 1.35
+"""createRecord with an OAuth token against one with a session: the share that must remain."""
 HOLD: Final = "hold"
 """What `--only` calls the loads of a hold."""
 HOLD_CREW: Final = (10, 10_000)

@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import runpy
+import signal
 import socket
 import sys
 from importlib import import_module
@@ -65,6 +66,8 @@ def _become(order: dict[str, Any]) -> None:
         os.chdir(order["cwd"])
     if order["new_session"]:
         os.setsid()
+    # A suite that runs in the background of a shell has none, and its children would not either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(order["env"])
     sys.stdin, sys.stdout = _text(0, "strict"), _text(1, "strict")

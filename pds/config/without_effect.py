@@ -13,14 +13,6 @@ from pds.config.settings import Settings
 
 WITHOUT_EFFECT: Final[Mapping[str, tuple[str, ...]]] = {
     "HTTP/2 to other services": ("PDS_PROXY_ALLOW_HTTP2",),
-    "Pages": (
-        "PDS_SUPPORT_URL",
-        "PDS_WARNING_COLOR",
-        "PDS_INFO_COLOR",
-        "PDS_SUCCESS_COLOR",
-        "PDS_BACKGROUND_LIGHT_URL",
-        "PDS_BACKGROUND_DARK_URL",
-    ),
     "Rotation key in AWS KMS": ("PDS_PLC_ROTATION_KEY_KMS_KEY_ID",),
 }
 """The variables of each missing feature."""

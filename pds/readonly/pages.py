@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -29,7 +29,7 @@ ASKED_CHARACTERS: Final = 200
 """The longest search text; no handle or name is longer."""
 PACKAGES: Final = {"browse": "pds.web.browse", "archive": "pds.readonly"}
 _PROBLEMS_SHOWN: Final = 20
-_FILTERS: Final = {
+_FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     **FILTERS,
     "shown": shown_path,
     "records": partial(counted, noun="record"),
@@ -38,7 +38,9 @@ _FILTERS: Final = {
 
 def page_routes(ctx: ReadContext, archive: Archive) -> Iterator[web.RouteDef]:
     """Yield the pages at `/` and below `/repo/`, and what they load."""
-    pages = PublicPages(ctx, PACKAGES, home=_("All repositories"), **_FILTERS)
+    pages = PublicPages(
+        ctx, PACKAGES, home=_("All repositories"), has_pictures=False, filters=_FILTERS
+    )
     yield pages.get("/", FrontPage(ctx, archive).show)
     yield from browse_routes(pages, ArchiveShelf(archive))
     yield from style_routes(ctx.settings.branding)

@@ -48,6 +48,7 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
     if ctx.entryway is not None:
         yield _get("/.well-known/oauth-protected-resource", _protected_resource)
         yield web.get("/account{path:(/.*)?}", _at_entryway)
+        yield web.get("/migrate{path:(/.*)?}", _at_entryway)
     site = Site(ctx, limiter, _PACKAGES)
     yield passkey_script_route()
     if ctx.oauth is not None:
@@ -55,7 +56,7 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
         yield from account_routes(site, ctx.oauth)
         yield from migrate_routes(site, ctx.oauth)
     yield from admin_routes(site)
-    yield from style_routes(ctx.settings.branding)
+    yield from style_routes(ctx.settings.branding, ctx.proxy_http)
     yield from front_routes(ctx)
     yield from routes_of_every_server()
 

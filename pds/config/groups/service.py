@@ -75,19 +75,33 @@ class BrandingSettings(Group):
     home_url: str | None = Field(
         None,
         alias="PDS_HOME_URL",
-        description="Link to the home page; in mails https://bsky.app if unset",
+        description="Link on pages and in mails; in mails https://bsky.app if unset",
     )
     logo_url: str | None = Field(
-        None, alias="PDS_LOGO_URL", description="Logo; in mails the service name if unset"
+        None,
+        alias="PDS_LOGO_URL",
+        description="Logo in mails, and on pages, for which this server fetches it; 2 MiB at most",
     )
-    support_url: str | None = Field(None, alias="PDS_SUPPORT_URL", description="Link to help")
+    support_url: str | None = Field(
+        None, alias="PDS_SUPPORT_URL", description="Link to help on pages"
+    )
     primary_color: str | None = Field(
-        None, alias="PDS_PRIMARY_COLOR", description="CSS colour; in mails #067df7 if unset"
+        None,
+        alias="PDS_PRIMARY_COLOR",
+        description="CSS colour of buttons and of the names in mails; in mails #067df7 if unset",
     )
-    error_color: str | None = Field(None, alias="PDS_ERROR_COLOR", description="CSS colour")
-    warning_color: str | None = Field(None, alias="PDS_WARNING_COLOR", description="CSS colour")
-    info_color: str | None = Field(None, alias="PDS_INFO_COLOR", description="CSS colour")
-    success_color: str | None = Field(None, alias="PDS_SUCCESS_COLOR", description="CSS colour")
+    error_color: str | None = Field(
+        None, alias="PDS_ERROR_COLOR", description="CSS colour beside problems"
+    )
+    warning_color: str | None = Field(
+        None, alias="PDS_WARNING_COLOR", description="CSS colour beside warnings"
+    )
+    info_color: str | None = Field(
+        None, alias="PDS_INFO_COLOR", description="CSS colour beside notices"
+    )
+    success_color: str | None = Field(
+        None, alias="PDS_SUCCESS_COLOR", description="CSS colour beside what has been done"
+    )
     background_light_url: str | None = Field(
         None, alias="PDS_BACKGROUND_LIGHT_URL", description="Picture behind pages, light theme"
     )

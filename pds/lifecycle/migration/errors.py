@@ -30,6 +30,8 @@ class Problem(StrEnum):
     """There is no such account, or its server is not known."""
     OURS = "ours"
     """The account is on this server already."""
+    FORMER = "former"
+    """This server has a copy of the account from before it moved away."""
     HERE = "here"
     """A move of this account has been begun, and it has a password here."""
     QUOTA = "quota"

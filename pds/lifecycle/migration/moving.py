@@ -112,7 +112,8 @@ class Moving:
         """Sign in at the old server, and begin to move in."""
         if self.ctx.accounts.find_account(did, include_inactive=True) is not None:
             move = self._moves.find(did)
-            raise MoveProblem(Problem.OURS if move is None else Problem.HERE)
+            is_begun = move is not None and move.is_in and move.step is not Step.DONE
+            raise MoveProblem(Problem.HERE if is_begun else Problem.FORMER)
         session = await self._sign_in(OtherServer(self.ctx.proxy_http, url), did, password, code)
         await self._moves.begin(
             did, is_in=True, device_id=device_id, url=url, step=Step.DETAILS, session=session

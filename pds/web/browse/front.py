@@ -31,7 +31,7 @@ Most API routes are under /xrpc/
 
 def front_routes(ctx: AppContext) -> Iterator[web.RouteDef]:
     """Yield the first page, those of people by their handles, and those of repositories."""
-    pages = PublicPages(ctx, _PACKAGES, home=ctx.settings.service_name, **FILTERS)
+    pages = PublicPages(ctx, _PACKAGES, home=ctx.settings.service_name, filters=FILTERS)
     front = FrontPages(ctx)
     yield pages.get("/", front.show)
     yield pages.get("/@{handle}", front.show_person)

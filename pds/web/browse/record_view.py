@@ -32,7 +32,7 @@ class RecordView:
 
 
 def view_of(block: bytes, rkey: str) -> RecordView:
-    """Return the view of a record that is not large: in up to 60 ms, 2 ms for each KiB."""
+    """Return the view of a record that is not large: in up to 60 ms, about 2 ms for each KiB."""
     try:
         return _view(read_kept(block), rkey)
     except InvalidRecord as exc:

@@ -26,6 +26,10 @@ _TEXTS: Final[Mapping[Problem, str]] = {
     Problem.SIGNED_OUT: _("You are no longer signed in at the other server. Sign in there again."),
     Problem.UNKNOWN: _("There is no such account or server. Check how you have written it."),
     Problem.OURS: _("This account is on this server already."),
+    Problem.FORMER: _(
+        "This server still has a deactivated copy of the account, from before it moved away. Sign "
+        "in here with its password and delete the copy first."
+    ),
     Problem.HERE: _(
         "This account has begun to move here. Sign in with the password that you have chosen for "
         "this server, and go on."

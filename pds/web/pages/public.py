@@ -1,6 +1,7 @@
-"""`PublicPages`: pages for everybody, without cookies or forms that change something.
+"""`PublicPages`: pages for everybody, without forms that change something.
 
-Caches may keep them for a short time. They need no login, so a read-only server has them, too.
+Caches may keep them for a short time, and only a choice of language sets a cookie. They need no
+login, so a read-only server has them, too.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from pds.context import ReadContext
 from pds.fairness.turns import TooBusy
 from pds.translations.language import Language
 from pds.translations.languages import language_for
+from pds.web.pages.brand import Brand
 from pds.web.pages.errors import PageError
 from pds.web.pages.rendering import Templates, page_headers
-from pds.web.pages.wanted_languages import wanted_languages
+from pds.web.pages.wanted_languages import keep_language, language_links, wanted_languages
 
 _HEADERS: Final = {
     **page_headers("img-src 'self'", "form-action 'self'"),
@@ -42,7 +44,10 @@ class PublicVisit:
 
     def page(self, template: str, /, *, status: int = 200, **values: Any) -> web.Response:
         """Render a page."""
-        values |= {"home_title": self.language.gettext(self.pages.home)}
+        values |= {
+            "home_title": self.language.gettext(self.pages.home),
+            "languages": language_links(self.request),
+        }
         text = self.pages.templates.render(template, self.language, **values)
         return web.Response(
             status=status, text=text, content_type="text/html", charset="utf-8", headers=_HEADERS
@@ -56,16 +61,23 @@ class PublicPages:
     """The public pages of one server."""
 
     def __init__(
-        self, ctx: ReadContext, packages: Mapping[str, str], *, home: str, **filters: Any
+        self,
+        ctx: ReadContext,
+        packages: Mapping[str, str],
+        *,
+        home: str,
+        has_pictures: bool = True,
+        filters: Mapping[str, Callable[..., Any]],
     ) -> None:
         """`packages` has the package of each area of templates, which may use `filters`.
 
-        `home` is what the page at `/` is called, in English.
+        `home` is what the page at `/` is called, in English. `has_pictures` says whether the server
+        serves those of the branding settings.
         """
         self.ctx = ctx
         self.home = home
-        service_name = ctx.settings.service_name
-        self.templates = Templates(packages, filters=filters, service_name=service_name)
+        brand = Brand.of(ctx.settings, has_pictures=has_pictures)
+        self.templates = Templates(packages, filters=filters, service_name=brand.name, brand=brand)
 
     def get(self, path: str, show: Show) -> web.RouteDef:
         """Return the route of a page."""
@@ -75,7 +87,7 @@ class PublicPages:
         """Show a page, or one that says what is wrong."""
         visit = PublicVisit(self, request, await language_for(wanted_languages(request)))
         try:
-            return await show(visit)
+            response = await show(visit)
         except PageError as exc:
             return _error_page(visit, exc)
         except TooBusy as exc:
@@ -83,6 +95,9 @@ class PublicPages:
         except (ActorStoreError, DatabaseError):
             _log.exception("a page cannot be made", path=request.path)
             return _error_page(visit, PageError(503, _UNREADABLE))
+        is_secure = self.ctx.settings.public_url.startswith("https:")
+        keep_language(request, response, secure=is_secure)
+        return response
 
 
 def _error_page(visit: PublicVisit, error: PageError) -> web.Response:

@@ -9,6 +9,7 @@ from pds.context import AppContext
 from pds.oauth.derived_secrets import derived_secret
 from pds.oauth.devices.device_sessions import DeviceSessions
 from pds.rate_limits.limiter import RateLimiter
+from pds.web.pages.brand import Brand
 from pds.web.pages.cookies import FormTokens, Notices
 from pds.web.pages.rendering import Templates
 
@@ -34,4 +35,6 @@ class Shared:
         self.devices = DeviceSessions(ctx.accounts.db, derived_secret(jwt_secret, "devices"))
         self.form_tokens = FormTokens(derived_secret(jwt_secret, "forms"))
         self.notices = Notices(derived_secret(jwt_secret, "notices"), secure=self.is_secure)
-        self.templates = Templates(packages, service_name=settings.service_name)
+        self.templates = Templates(
+            packages, service_name=settings.service_name, brand=Brand.of(settings)
+        )

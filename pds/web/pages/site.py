@@ -19,19 +19,14 @@ from pds.oauth.devices.device_sessions import NO_DEVICE
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.rate_limits.errors import TooManyRequests
 from pds.translations.asked import ask_for_languages
-from pds.translations.languages import NAMES, language_for
-from pds.web.pages.cookies import (
-    LANGUAGE_COOKIE,
-    set_cookie,
-    set_cookies,
-    visitor_of,
-)
+from pds.translations.languages import language_for
+from pds.web.pages.cookies import set_cookies, visitor_of
 from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form, read_form
 from pds.web.pages.origin import comes_from, is_navigation
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
-from pds.web.pages.wanted_languages import wanted_languages
+from pds.web.pages.wanted_languages import keep_language, wanted_languages
 from pds.xrpc.errors import XrpcError
 
 Show: TypeAlias = Callable[[Visit], Awaitable[web.StreamResponse]]
@@ -68,7 +63,7 @@ class Site(Shared):
             error = PageError(400, "This page must be opened in a tab of its own.")
             return self._error_page(visit, error)
         response = await self._guarded(visit, partial(show, visit))
-        self._keep_language(request, response)
+        keep_language(request, response, secure=self.is_secure)
         return response
 
     async def _post(self, do: Do, request: web.Request) -> web.StreamResponse:
@@ -100,7 +95,6 @@ class Site(Shared):
             visitor,
             device,
             await language_for(wanted),
-            wanted,
             self.notices.read(request, device.id),
         )
 
@@ -152,11 +146,6 @@ class Site(Shared):
             self.notices.set(response, visit.device.id, visit.next_notice)
         elif visit.notice and response.status < 300:
             self.notices.forget(response)
-
-    def _keep_language(self, request: web.Request, response: web.StreamResponse) -> None:
-        chosen = request.query.get("lang")
-        if chosen in NAMES and not response.prepared:
-            set_cookie(response, LANGUAGE_COOKIE, chosen, secure=self.is_secure)
 
     def _error_page(self, visit: Visit, error: PageError) -> web.Response:
         values: dict[str, Any] = {

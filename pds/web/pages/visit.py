@@ -18,6 +18,7 @@ from pds.translations.language import Language
 from pds.translations.languages import language_for
 from pds.web.pages.rendering import page_headers
 from pds.web.pages.shared import Shared
+from pds.web.pages.wanted_languages import language_links, wanted_languages
 
 _SEE_OTHER: Final = 303
 
@@ -39,8 +40,6 @@ class Visit:
     visitor: Visitor
     device: Device
     language: Language
-    wanted_languages: Sequence[str]
-    """Tags, the preferred ones first."""
     notice: str = ""
     """What the page before has done, for this page to say."""
     next_notice: str = ""
@@ -83,8 +82,8 @@ class Visit:
         self.device = await self.site.devices.recognise(self.visitor, rotate=True)
 
     async def speak(self, tags: Iterable[str]) -> None:
-        """Prefer these languages to those that the browser names."""
-        wanted = (*tags, *self.wanted_languages)
+        """Prefer these languages to those of the browser, if the visitor has chosen none here."""
+        wanted = wanted_languages(self.request, tags)
         ask_for_languages(", ".join(wanted))
         self.language = await language_for(wanted)
 
@@ -131,7 +130,12 @@ class Visit:
             hdrs.PRAGMA: "no-cache",
         }
         text = self.site.templates.render(
-            template, self.language, csrf=self.hidden(), notice=self.notice, **values
+            template,
+            self.language,
+            csrf=self.hidden(),
+            notice=self.notice,
+            languages=language_links(self.request),
+            **values,
         )
         return web.Response(
             status=status, text=text, content_type="text/html", charset="utf-8", headers=headers

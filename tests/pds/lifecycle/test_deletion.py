@@ -11,6 +11,7 @@ from typing import Any, Final
 from database.connection import Database
 from database.opening import open_database
 from pds.accounts.email_tokens import EmailTokenPurpose
+from pds.accounts.moves import Step
 from pds.accounts.quotas import Quota
 from pds.lifecycle.states import delete_account
 from pds.repos.damage import report
@@ -93,6 +94,9 @@ async def leave_traces(pds: Pds, account: Account) -> None:
     await ctx.accounts.email_tokens.create(did, EmailTokenPurpose.RESET_PASSWORD)
     await ctx.accounts.invites.create([did], count=1, uses=1)
     await ctx.accounts.quotas.set(did, Quota(10_000_000))
+    await ctx.accounts.moves.begin(
+        did, is_in=False, device_id="", url="", step=Step.REPOSITORY, session=b""
+    )
     await pds.get("com.atproto.repo.describeRepo", repo=did)
     sign_in(ctx.accounts, did, f"device-{account.handle}")
     await ctx.accounts.repo_roots.flush()

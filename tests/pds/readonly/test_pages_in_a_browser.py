@@ -140,7 +140,7 @@ def heading(browser: Browser) -> Any:
 
 
 def shown_keys(browser: Browser) -> Any:
-    return browser.evaluate("[...document.querySelectorAll('li > a')].map(a => a.textContent)")
+    return browser.evaluate("[...document.querySelectorAll('main li > a')].map(a => a.textContent)")
 
 
 def test_a_record_leads_to_its_json_and_its_blobs(

@@ -35,6 +35,8 @@ from pds.jose.jwk import InvalidJwk
 from pds.jose.jwks import InvalidJwks
 from pds.jose.jwt import InvalidJwt
 from pds.lifecycle.errors import DidMismatch
+from pds.lifecycle.migration.errors import OtherServerRefused
+from pds.lifecycle.migration.servers import BlobNotTaken
 from pds.oauth.clients.signed import UnknownKey
 from pds.oauth.clients.uris import InvalidUri
 from pds.oauth.errors import OAuthError
@@ -69,6 +71,8 @@ ABOVE_XRPC = frozenset(
 )
 """Rooms of `pds` that may raise an `XrpcError`, or answer no requests."""
 INTERNAL: dict[type[Exception], str] = {
+    OtherServerRefused: "a problem of a move, on its pages only",
+    BlobNotTaken: "becomes a file that is missing after a move",
     TooManyAdminCodes: "only on the administrator's pages, which tell what to do",
     blob_errors.BlobFileMissing: "getBlob and commits answer for it; else the disk lost a file",
     blob_errors.BlobObjectChanged: "only for writers with a condition, which no request is",

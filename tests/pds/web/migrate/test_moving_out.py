@@ -13,6 +13,7 @@ from tests.pds.web.migrate.conftest import (
     copied,
     location,
     move_of,
+    sign_in_at_old,
     step,
 )
 
@@ -41,6 +42,19 @@ async def test_an_account_moves_out(two: TwoServers, mover: Account) -> None:
         assert blob.status == 200
     move = move_of(two.old, mover.did)
     assert (move.step, move.session) == (Step.DONE, None)
+
+
+async def test_who_wants_to_come_back_is_told_of_the_copy_that_is_left(
+    two: TwoServers, mover: Account
+) -> None:
+    browser = await sign_in(two.old, mover)
+    await begin(two, browser)
+    await copied(browser, two.old, mover.did)
+    await step(browser, "code")
+    await step(browser, "identity", code=two.code, sure="true")
+    moved = Account(mover.did, mover.handle, mover.email, NEW_PASSWORD, "", "")
+    page = await sign_in_at_old(Browser(two.old), moved)
+    assert (page.status, "delete the copy first" in page.text) == (400, True)
 
 
 async def test_an_account_stays_if_the_move_out_is_cancelled(

@@ -17,6 +17,7 @@ from database.errors import DatabaseBusy
 from pds.rate_limits.limit import Limit, by_ip
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
+from pds.translations.languages import NAMES
 from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
 from pds.web.pages.site import Site
@@ -156,3 +157,14 @@ async def test_a_page_is_in_the_language_that_was_asked_for(
     assert f'<html lang="{language}" dir="ltr">' in page.reply.body.decode()
     if "lang" in query and language != "en":
         assert browser.cookies["lang"] == language
+
+
+async def test_a_page_links_to_itself_in_every_language(served: Served) -> None:
+    browser = Browser(served)
+    page = await browser.open("/page", request="a&b", lang="fr")
+    text = page.reply.body.decode()
+    assert 'href="?request=a%26b&amp;lang=ja"' in text
+    assert text.count("hreflang=") == len(NAMES)
+    assert text.count('aria-current="true"') == 1
+    _, form = await opened(served)
+    assert "hreflang=" not in (await browser.send(form, fail="1")).reply.body.decode()
