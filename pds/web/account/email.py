@@ -12,6 +12,7 @@ from pds.accounts.errors import AccountError
 from pds.lifecycle.mailed_tokens import send_token
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
+from pds.rate_limits.errors import TooManyRequests
 from pds.web.account.problems import problem_with
 from pds.web.account.session import People, Person
 from pds.web.pages.form import Form
@@ -77,8 +78,10 @@ async def _change(visit: Visit, person: Person, form: Form) -> web.StreamRespons
         return _page(visit, person, email=typed, changes=True, problem=problem_with(visit, exc))
     changed = ctx.accounts.get_account(did, include_inactive=True)
     try:
+        # Nobody has shown yet that the new address is theirs, so mails to it are few.
+        await visit.count("com.atproto.server.requestEmailConfirmation", caller=did)
         await send_token(ctx, changed, EmailTokenPurpose.CONFIRM_EMAIL)
-    except (AccountError, MailNotSent, InvalidMail):
+    except (AccountError, MailNotSent, InvalidMail, TooManyRequests):
         notice = visit.gettext("Your e-mail address has been changed. Please confirm it.")
     else:
         notice = visit.gettext(

@@ -102,6 +102,8 @@ class MovingIn:
             )
         except MoveProblem as exc:
             return self._sign_in_page(visit, identifier, exc)
+        # Whoever has planted the cookies of this browser must not go on with the move.
+        await visit.rotate()
         return visit.redirect(_DETAILS_PATH)
 
     def _sign_in_page(

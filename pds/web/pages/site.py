@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 import structlog
 from aiohttp import web
 
+from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from pds.fairness.turns import TooBusy
+from pds.oauth.devices.device_sessions import NO_DEVICE
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.rate_limits.errors import TooManyRequests
 from pds.translations.asked import ask_for_languages
@@ -84,7 +86,9 @@ class Site(Shared):
         wanted = wanted_languages(request)
         ask_for_languages(", ".join(wanted))
         visitor = visitor_of(self.ctx, request)
-        device = await self.devices.recognise(visitor)
+        # Of those who ask too often, no browser is stored: anybody could fill the table.
+        is_refused = await self._is_refused(request)
+        device = NO_DEVICE if is_refused else await self.devices.recognise(visitor)
         return Visit(
             self,
             request,
@@ -94,11 +98,22 @@ class Site(Shared):
             self.notices.read(request, device.id),
         )
 
+    async def _is_refused(self, request: web.Request) -> bool:
+        if self.limiter is None:
+            return False
+        try:
+            await self.limiter.count_request(request, request.path)
+        except TooManyRequests:
+            return True
+        return False
+
     async def _guarded(
         self, visit: Visit, answer: Callable[[], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Answer with a page for whatever goes wrong, and give the browser its cookies."""
         try:
+            if visit.device is NO_DEVICE:
+                raise TooManyRequests
             response = await answer()
         except PageError as exc:
             response = self._error_page(visit, exc)
@@ -113,7 +128,7 @@ class Site(Shared):
             response = self._error_page(visit, PageError(exc.status, "%(said)s", said=exc.message))
         except TooBusy:
             response = self._error_page(visit, PageError(503, BUSY))
-        except (DatabaseError, ReplayStoreFailed):
+        except (ActorStoreError, DatabaseError, ReplayStoreFailed):
             _log.exception("a page cannot be made", path=visit.request.path)
             response = self._error_page(
                 visit,
