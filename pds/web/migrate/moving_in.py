@@ -37,6 +37,7 @@ from pds.web.migrate.problems import problem_text, said_text
 from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.problems import problem_of
 
 MOVE_PATH: Final = "/migrate/move"
 _IN_PATH: Final = "/migrate/in"
@@ -150,7 +151,7 @@ class MovingIn:
             try:
                 await self._moving.create(move, self._signup(visit, move, form, values))
             except (AccountError, TooBusy) as exc:
-                field, text = _FIELDS.get(type(exc), ""), visit.gettext(str(exc))
+                field, text = _FIELDS.get(type(exc), ""), problem_of(exc, visit.language).text
                 return self._details_page(visit, move, contents, values, text, field)
             except NoSignups as exc:
                 raise PageError(403, "%(said)s", said=exc) from exc
@@ -171,7 +172,7 @@ class MovingIn:
     def _signup(self, visit: Visit, move: Move, form: Form, values: Mapping[str, str]) -> Signup:
         password = form.text("password")
         if len(password) < MIN_CHOSEN_LENGTH:
-            raise InvalidPasswordLength(_("The password is too short."))
+            raise InvalidPasswordLength
         service = self._ctx.settings.service
         if (service.terms_of_service_url or service.privacy_policy_url) and not form.has("agree"):
             raise AccountError(_("Please agree to the terms first."))

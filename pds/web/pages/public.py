@@ -21,7 +21,7 @@ from pds.fairness.turns import TooBusy
 from pds.translations.language import Language
 from pds.translations.languages import language_for
 from pds.web.pages.brand import Brand
-from pds.web.pages.errors import PageError
+from pds.web.pages.errors import BUSY, PageError
 from pds.web.pages.rendering import Templates, page_headers
 from pds.web.pages.wanted_languages import keep_language, language_links, wanted_languages
 
@@ -90,8 +90,8 @@ class PublicPages:
             response = await show(visit)
         except PageError as exc:
             return _error_page(visit, exc)
-        except TooBusy as exc:
-            return _error_page(visit, PageError(503, "%(said)s", said=exc))
+        except TooBusy:
+            return _error_page(visit, PageError(503, BUSY))
         except (ActorStoreError, DatabaseError):
             _log.exception("a page cannot be made", path=request.path)
             return _error_page(visit, PageError(503, _UNREADABLE))

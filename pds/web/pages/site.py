@@ -21,7 +21,7 @@ from pds.rate_limits.errors import TooManyRequests
 from pds.translations.asked import ask_for_languages
 from pds.translations.languages import language_for
 from pds.web.pages.cookies import set_cookies, visitor_of
-from pds.web.pages.errors import PageError
+from pds.web.pages.errors import BUSY, PageError
 from pds.web.pages.form import Form, read_form
 from pds.web.pages.origin import comes_from, is_navigation
 from pds.web.pages.shared import Shared
@@ -131,10 +131,8 @@ class Site(Shared):
             )
         except XrpcError as exc:
             response = self._error_page(visit, PageError(exc.status, "%(said)s", said=exc.message))
-        except TooBusy as exc:
-            response = self._error_page(
-                visit, PageError(503, "%(said)s", "Please try again in a minute.", said=exc)
-            )
+        except TooBusy:
+            response = self._error_page(visit, PageError(503, BUSY))
         except (ActorStoreError, DatabaseError, ReplayStoreFailed):
             _log.exception("a page cannot be made", path=visit.request.path)
             response = self._error_page(

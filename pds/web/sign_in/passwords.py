@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from aiohttp import web
 
 from pds.accounts.errors import AccountError, InvalidCredentials
 from pds.accounts.logins import Login
 from pds.fairness.turns import TooBusy
+from pds.translations.language import deferred as _
 from pds.web.pages.form import Form
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.passkey_script import PASSKEY_SCRIPT
+from pds.web.sign_in.problems import problem_of
 from pds.web.sign_in.purpose import Purpose
 from pds.web.sign_in.second_factor import SecondFactorPage
 
 Step: TypeAlias = Callable[[Visit, Purpose, Form], Awaitable[web.StreamResponse]]
+
+_NO_APP_PASSWORDS: Final = _("App passwords are not allowed")
+_SAID_BELOW: Final = (
+    _("Invalid identifier or password"),
+    _("Invalid did or password"),
+    _("Account has been taken down"),
+    _("Password too long. Consider resetting your password."),
+    _("External handle did not resolve to DID"),
+)
+"""What the errors of accounts say, for which the catalogues have to have translations."""
 
 
 class PasswordPage:
@@ -73,7 +85,11 @@ class PasswordPage:
                 visit, purpose, login, remember=remember
             )
         except (AccountError, TooBusy) as exc:
-            problem = visit.gettext(str(exc))
+            problem = (
+                problem_of(exc, visit.language).text
+                if isinstance(exc, TooBusy)
+                else visit.gettext(str(exc))
+            )
             return self.show(visit, purpose, username=username, problem=problem, remember=remember)
 
     async def passkey(self, visit: Visit, purpose: Purpose, form: Form) -> web.StreamResponse:
@@ -86,5 +102,5 @@ class PasswordPage:
     async def _check(self, visit: Visit, username: str, password: str) -> Login:
         login = await self._accounts.logins.check(username, password, asker=visit.asker)
         if login.app_password is not None:
-            raise InvalidCredentials("App passwords are not allowed")
+            raise InvalidCredentials(_NO_APP_PASSWORDS)
         return login
