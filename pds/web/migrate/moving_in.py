@@ -28,6 +28,7 @@ from pds.lifecycle.migration.errors import MoveProblem, Problem
 from pds.lifecycle.migration.moving import CREATE, Moving
 from pds.lifecycle.migration.servers import Contents
 from pds.lifecycle.signup import Signup, check_signup
+from pds.rate_limits.method_limits import FOREIGN_SIGN_INS
 from pds.reporting import format_size
 from pds.translations.language import deferred as _
 from pds.web.account.session import SIGN_IN_PATH, People
@@ -93,6 +94,7 @@ class MovingIn:
         """Sign in at the old server."""
         identifier, code = form.text("identifier").strip(), form.text("code").strip()
         await visit.count(_LOGIN, identifier=identifier)
+        await visit.count(FOREIGN_SIGN_INS)
         try:
             if not self._ctx.settings.service.accepting_repo_imports:
                 raise MoveProblem(Problem.NO_IMPORTS)

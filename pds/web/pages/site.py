@@ -72,7 +72,12 @@ class Site(Shared):
 
     async def _do(self, do: Do, visit: Visit) -> web.StreamResponse:
         if not comes_from(self.origin, visit.request.headers):
-            raise PageError(403, "This form was not sent by a page of this server.")
+            raise PageError(
+                403,
+                "This form was not sent by a page of this server.",
+                "Open the page at %(address)s, and try once more.",
+                address=self.origin,
+            )
         form = await read_form(visit.request)
         if not self.form_tokens.is_valid(visit.device.id, form.text("csrf")):
             raise PageError(
