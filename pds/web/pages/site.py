@@ -126,9 +126,9 @@ class Site(Shared):
             )
         except XrpcError as exc:
             response = self._error_page(visit, PageError(exc.status, "%(said)s", said=exc.message))
-        except TooBusy as exc:
+        except TooBusy:
             response = self._error_page(
-                visit, PageError(503, "%(said)s", "Please try again in a minute.", said=exc)
+                visit, PageError(503, "The server is busy.", "Please try again in a minute.")
             )
         except (ActorStoreError, DatabaseError, ReplayStoreFailed):
             _log.exception("a page cannot be made", path=visit.request.path)
