@@ -22,7 +22,7 @@ from pds.translations.language import Language
 from pds.translations.language import deferred as _
 from pds.translations.languages import language_for
 from pds.web.pages.brand import Brand
-from pds.web.pages.errors import PageError
+from pds.web.pages.errors import BUSY, PageError
 from pds.web.pages.rendering import Templates, page_headers
 from pds.web.pages.wanted_languages import keep_language, language_links, wanted_languages
 
@@ -92,8 +92,7 @@ class PublicPages:
         except PageError as exc:
             return _error_page(visit, exc)
         except TooBusy:
-            error = PageError(503, "The server is busy.", "Please try again in a minute.")
-            return _error_page(visit, error)
+            return _error_page(visit, PageError(503, BUSY))
         except (ActorStoreError, DatabaseError):
             _log.exception("a page cannot be made", path=request.path)
             return _error_page(visit, PageError(503, _UNREADABLE))

@@ -21,7 +21,7 @@ from pds.rate_limits.errors import TooManyRequests
 from pds.translations.asked import ask_for_languages
 from pds.translations.languages import language_for
 from pds.web.pages.cookies import set_cookies, visitor_of
-from pds.web.pages.errors import PageError
+from pds.web.pages.errors import BUSY, PageError
 from pds.web.pages.form import Form, read_form
 from pds.web.pages.origin import comes_from, is_navigation
 from pds.web.pages.shared import Shared
@@ -72,7 +72,12 @@ class Site(Shared):
 
     async def _do(self, do: Do, visit: Visit) -> web.StreamResponse:
         if not comes_from(self.origin, visit.request.headers):
-            raise PageError(403, "This form was not sent by a page of this server.")
+            raise PageError(
+                403,
+                "This form was not sent by a page of this server.",
+                "Open the page at %(address)s, and try once more.",
+                address=self.origin,
+            )
         form = await read_form(visit.request)
         if not self.form_tokens.is_valid(visit.device.id, form.text("csrf")):
             raise PageError(
@@ -127,9 +132,7 @@ class Site(Shared):
         except XrpcError as exc:
             response = self._error_page(visit, PageError(exc.status, "%(said)s", said=exc.message))
         except TooBusy:
-            response = self._error_page(
-                visit, PageError(503, "The server is busy.", "Please try again in a minute.")
-            )
+            response = self._error_page(visit, PageError(503, BUSY))
         except (ActorStoreError, DatabaseError, ReplayStoreFailed):
             _log.exception("a page cannot be made", path=visit.request.path)
             response = self._error_page(

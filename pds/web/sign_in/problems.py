@@ -118,6 +118,7 @@ def problem_of(error: Exception, language: Language) -> Problem:
     """Return what an error means to the person who has sent the form."""
     listed = next((one for one in type(error).mro() if one in _TEXTS), None)
     if listed is None:
-        return Problem(language.gettext("This did not work: %(reason)s", reason=error))
+        # What it says may have percent signs, and names no values.
+        return Problem(language.texts.gettext(str(error)))
     field, text = _TEXTS[listed]
     return Problem(language.gettext(text, **_VALUES), field)
