@@ -52,7 +52,7 @@ _TEXTS: Final = {
     ),
     HandleNotResolved: (
         "own",
-        _("This domain does not lead to your account yet. Check it, to see what is lacking."),
+        _("This domain does not lead to your account. Check its DNS record, or its web server."),
     ),
     HandleTaken: ("handle", _("Somebody has this handle already. Please choose another one.")),
     UnsupportedDomain: (

@@ -170,13 +170,18 @@ def test_the_look_is_the_operator_s() -> None:
     assert {"https://social.example", "https://social.example/logo.png", "Example Social"} <= set(
         html.values
     )
-    assert sum("color: #ff0088" in (value or "") for value in html.values) == 3
+    assert sum("color: #ff0088" in (value or "") for value in html.values) == 4
 
 
 def test_without_a_look_it_is_the_reference_s_but_for_its_logo() -> None:
     branding = branding_of(PDS_HOSTNAME="pds.example.com")
     assert branding == Branding(
-        "pds.example.com PDS", "https://bsky.app", None, "#067df7", has_confirmation_link=True
+        "pds.example.com PDS",
+        "https://bsky.app",
+        None,
+        "#067df7",
+        has_confirmation_link=True,
+        pages_url="https://pds.example.com",
     )
     assert "img" not in Tags(mail_of(CONFIRM, branding=branding).html).tags
 
@@ -212,3 +217,37 @@ def test_names_of_app_passwords_stay_text_and_their_number_bounded() -> None:
     mail = changed_mail(*(f"{number} {'x' * 100_000}" for number in range(1000)))
     assert "* and 950 older ones" in mail.text
     assert len(mail.html) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("purpose", "page"),
+    [
+        (CONFIRM, "/account/email"),
+        (EmailTokenPurpose.UPDATE_EMAIL, "/account/email"),
+        (RESET, f"/account/reset-password/new?code={TOKEN}"),
+        (EmailTokenPurpose.DELETE_ACCOUNT, "/account/state"),
+    ],
+)
+def test_a_mail_with_a_code_leads_to_the_page_that_takes_it(
+    purpose: EmailTokenPurpose, page: str
+) -> None:
+    mail = mail_of(purpose, branding=Branding("My PDS", pages_url="https://pds.example"))
+    assert f"\nhttps://pds.example{page}\n" in mail.text
+    assert f"https://pds.example{page}" in Tags(mail.html).values
+    assert "/account" not in mail_of(purpose).text
+
+
+def test_mails_lead_to_no_pages_behind_an_entryway() -> None:
+    url = branding_of().pages_url
+    assert url is not None
+    assert mail_of(RESET, branding=branding_of()).text.count(f"{url}/account/") == 1
+    assert url not in mail_of(EmailTokenPurpose.PLC_OPERATION, branding=branding_of()).text
+    behind = branding_of(
+        PDS_ENTRYWAY_URL="https://entryway.example",
+        PDS_ENTRYWAY_DID="did:web:entryway.example",
+        PDS_ENTRYWAY_JWT_VERIFY_KEY_K256_PUBLIC_KEY_HEX=(
+            "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+        ),
+        PDS_ENTRYWAY_PLC_ROTATION_KEY="did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme",
+    )
+    assert behind.pages_url is None

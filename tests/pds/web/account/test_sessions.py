@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds
 from tests.pds.web.account.test_signing_in import location, sign_in
@@ -97,3 +99,23 @@ async def test_a_client_that_has_asked_for_thousands_of_scopes_is_shown_briefly(
     more = frozenset(f"blob:image/kind{number}" for number in range(3_001))
     await consents.remember(Did(alice.did), client_id, more)
     assert consents.find(Did(alice.did), client_id) == more
+
+
+@pytest.mark.parametrize("pds_environ", [{"PDS_REQUIRE_SECOND_FACTOR": "true"}])
+async def test_who_has_no_second_factor_learns_that_one_will_be_asked_for(pds: Pds) -> None:
+    browser = Browser(pds)
+    page = await browser.open("/account/sign-up")
+    values = {"handle": "carol", "email": "carol@example.com", "password": "carols-password"}
+    await browser.send(page.form("/sign-up"), **values)
+    text = (await browser.open("/account")).reply.body.decode()
+    assert "This server asks everybody for a second factor." in text
+    assert text.count('href="/account/factors"') == 2
+    assert text.count('href="/migrate"') == 1
+
+
+async def test_browsers_have_names_that_people_know(pds: Pds, alice: Account) -> None:
+    here, there = await sign_in(pds, alice), await sign_in(pds, alice)
+    agent = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
+    which = (agent, there.cookies["dev-id"])
+    pds.ctx.accounts.db.run("UPDATE device SET userAgent = ? WHERE id = ?", which)
+    assert "Firefox on Linux" in (await here.open("/account/sessions")).text

@@ -224,7 +224,7 @@ async def test_a_quota_that_is_too_small_is_told_and_can_be_raised(
     ("values", "told"),
     [
         ({"handle": "a.b.new.test"}, "handle"),
-        ({"handle": "mover.test"}, "External handle did not resolve to DID"),
+        ({"handle": "mover.test"}, "This domain does not lead to your account."),
         ({"password": "short"}, " characters."),
     ],
 )
