@@ -1,4 +1,4 @@
-"""Opening the authorization server that the settings describe, or access by an entryway's tokens."""
+"""Opening the authorization server, or access by the tokens of an entryway, as in the settings."""
 
 from __future__ import annotations
 
