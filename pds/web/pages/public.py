@@ -19,6 +19,7 @@ from database.errors import DatabaseError
 from pds.context import ReadContext
 from pds.fairness.turns import TooBusy
 from pds.translations.language import Language
+from pds.translations.language import deferred as _
 from pds.translations.languages import language_for
 from pds.web.pages.brand import Brand
 from pds.web.pages.errors import BUSY, PageError
@@ -30,7 +31,7 @@ _HEADERS: Final = {
     hdrs.CACHE_CONTROL: "max-age=30",
     hdrs.VARY: "Accept, Accept-Language, Cookie",
 }
-_UNREADABLE: Final = "This repository cannot be read just now."
+_UNREADABLE: Final = _("This repository cannot be read just now.")
 _log = structlog.get_logger(__name__)
 
 
