@@ -101,6 +101,8 @@ class MovingIn:
             )
         except MoveProblem as exc:
             return self._sign_in_page(visit, identifier, exc)
+        # The move belongs to this browser: a copy of its cookies from before must not have it.
+        await visit.rotate()
         return visit.redirect(_DETAILS_PATH)
 
     def _sign_in_page(
