@@ -78,7 +78,8 @@ class MailLog:
             _masked(outcome.mail.to),
             outcome.mail.subject[:_TEXT_CHARACTERS],
             outcome.state,
-            outcome.reason[:_TEXT_CHARACTERS],
+            # Mail servers like to repeat the address.
+            outcome.reason.replace(outcome.mail.to, _masked(outcome.mail.to))[:_TEXT_CHARACTERS],
         )
 
         def add() -> None:

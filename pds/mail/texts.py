@@ -37,6 +37,13 @@ _APP_PASSWORDS_SHOWN: Final = 50
 _MAX_NAME_LENGTH: Final = 60
 _environments: Final[dict[tuple[str, bool], Environment]] = {}
 """By the tag of the language, and whether values are written as HTML."""
+_PAGES: Final = {
+    EmailTokenPurpose.CONFIRM_EMAIL: "/account/email",
+    EmailTokenPurpose.UPDATE_EMAIL: "/account/email",
+    EmailTokenPurpose.RESET_PASSWORD: "/account/reset-password/new?code=",
+    EmailTokenPurpose.DELETE_ACCOUNT: "/account/state",
+}
+"""The pages of this server that take a token; the token follows a `=`."""
 _CONFIRMATION_LINK: Final = "https://bsky.app/intent/verify-email?code="
 
 
@@ -51,6 +58,9 @@ class Branding:
     has_confirmation_link: bool = True
     """Whether the mail that confirms an address links to the Bluesky app."""
 
+    pages_url: str | None = None
+    """The address before the paths of people's pages; None if an entryway has them."""
+
     @classmethod
     def of(cls, settings: Settings) -> Branding:
         """Take the branding from the settings, with the reference PDS's defaults."""
@@ -61,6 +71,7 @@ class Branding:
             logo_url=branding.logo_url,
             primary_color=branding.primary_color or DEFAULT_PRIMARY_COLOR,
             has_confirmation_link=not settings.email.disable_confirmation_link,
+            pages_url=settings.public_url if settings.entryway_service is None else None,
         )
 
 
@@ -78,7 +89,12 @@ class MailTexts:
         link = None
         if purpose is EmailTokenPurpose.CONFIRM_EMAIL and self.branding.has_confirmation_link:
             link = _CONFIRMATION_LINK + quote(token)
-        values = {"token": token, "link": link, "minutes": LIFETIME_S // 60}
+        values = {
+            "token": token,
+            "link": link,
+            "page": self._page(purpose, token),
+            "minutes": LIFETIME_S // 60,
+        }
         return self._mail(purpose, _SUBJECTS[purpose], account, email, values)
 
     def sign_in_code(self, account: ActorAccount, email: str, code: str) -> Mail:
@@ -107,6 +123,12 @@ class MailTexts:
         values = {"items": items}
         return self._mail(_PASSWORD_CHANGED, _("Password Changed"), account, email, values)
 
+    def _page(self, purpose: EmailTokenPurpose, token: str) -> str | None:
+        path, url = _PAGES.get(purpose), self.branding.pages_url
+        if path is None or url is None:
+            return None
+        return url + path + (quote(token) if path.endswith("=") else "")
+
     def _line_of(self, app_password: AppPassword) -> str:
         return self.language.gettext(
             "%(name)s, created on %(date)s",
@@ -128,6 +150,7 @@ class MailTexts:
             "account": one_line(account.handle or email),
             "token": None,
             "link": None,
+            "page": None,
             "items": None,
             "service_name": self.branding.service_name,
             "home_url": self.branding.home_url,

@@ -191,7 +191,8 @@ class Authorization:
     def needs_consent(self, asking: Asking, account: ActorAccount) -> bool:
         """Whether the person has to agree to the request, or to more than before."""
         agreed = self._consents.find(account.did, asking.client.client_id)
-        if agreed is None or asking.parameters.prompt == "consent":
+        # Public clients, which prove nothing, have one of these two: the person is always asked.
+        if agreed is None or asking.parameters.prompt in ("consent", "create"):
             return True
         return not agreed.issuperset(asking.scopes)
 

@@ -54,6 +54,16 @@ def _points_of_all(body: Mapping[str, Any]) -> int:
     return sum(_POINTS[write["$type"].partition("#")[2]] for write in body["writes"])
 
 
+FACTOR_CHANGES: Final = "second-factors"
+"""Changes of second factors, each of which sends a mail to an address that may be a stranger's."""
+FOREIGN_SIGN_INS: Final = "sign-ins-elsewhere"
+"""Passwords that this server tries at others, which must not see it guess those of their people."""
+OF_PAGES: Final[Mapping[str, MethodLimits]] = {
+    FACTOR_CHANGES: calls(by_did, {HOUR_S: 20, DAY_S: 60}).named_after(FACTOR_CHANGES),
+    FOREIGN_SIGN_INS: calls(by_ip, {5 * MINUTE_S: 30, DAY_S: 300}).named_after(FOREIGN_SIGN_INS),
+}
+"""The limits of what people do on pages, where no method does the same."""
+
 CREATE: Final = MethodLimits(_WRITES, lambda _: _POINTS["create"])
 UPDATE: Final = MethodLimits(_WRITES, lambda _: _POINTS["update"])
 DELETE: Final = MethodLimits(_WRITES, lambda _: _POINTS["delete"])

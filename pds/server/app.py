@@ -22,6 +22,7 @@ from pds.monitoring.requests.lines import LOGGER
 from pds.proxy.unserved import proxy_unknown_method
 from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limiter import RateLimiter
+from pds.rate_limits.method_limits import OF_PAGES
 from pds.rate_limits.opening import open_rate_limiter
 from pds.server.connections import HEALTH_PATH, TimedRunner
 from pds.server.observer import add_observed
@@ -123,7 +124,7 @@ def _add_hold(app: web.Application, hold: Hold) -> Hold:
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:
     """Add the rate limiter; return None unless the operator has enabled limits."""
     ctx = app[CONTEXT]
-    limiter = open_rate_limiter(ctx.settings, ctx.client_addresses, table.limits)
+    limiter = open_rate_limiter(ctx.settings, ctx.client_addresses, {**table.limits, **OF_PAGES})
     if limiter is not None:
         app[RATE_LIMITER] = limiter
         app.on_response_prepare.append(add_headers)

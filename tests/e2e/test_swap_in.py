@@ -127,7 +127,7 @@ def table_names(directory: Path) -> set[str]:
     found: set[str] = set()
     for path in directory.rglob("*.sqlite"):
         with closing(sqlite3.connect(path)) as db:
-            found |= {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+            found |= {name for (name,) in db.execute("SELECT tbl_name FROM sqlite_master")}
     return found
 
 

@@ -12,6 +12,9 @@ from database.retry import write
 from database.timestamps import Clock, iso_of
 from repo.syntax import Did
 
+MAX_SCOPES: Final = 5_000
+"""More than two of the largest requests have. Of a client that goes on to ask for others, only what
+was agreed to last is remembered."""
 _SCOPES: Final = "authorizedScopes"
 
 
@@ -43,6 +46,8 @@ class Consents:
 
         def add() -> None:
             agreed = sorted(scopes | (self.find(did, client_id) or frozenset()))
+            if len(agreed) > MAX_SCOPES:
+                agreed = sorted(scopes)
             self._db.run(
                 """INSERT INTO authorized_client (did, clientId, createdAt, updatedAt, data)
                 VALUES (?1, ?2, ?3, ?3, ?4)

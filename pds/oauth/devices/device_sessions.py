@@ -54,6 +54,10 @@ class Device:
     """Whether the cookies have to be set."""
 
 
+NO_DEVICE: Final = Device("", "", changed=False)
+"""A browser that is not recognised, and gets no cookies."""
+
+
 class DeviceSessions:
     """Recognises browsers, and gives them new session ids."""
 

@@ -34,6 +34,8 @@ MAX_WAITING: Final = 20_000
 """Requests that wait for a person. Beyond it, those that nobody has gone on with for longest go."""
 
 _REMOVED_AT_ONCE: Final = 100
+_REST_S: Final = 1
+"""After a look that found fewer than that many old requests."""
 _COUNT_EVERY: Final = 64
 """Requests between two counts, after which more than that many are removed."""
 _COLUMNS: Final = "id, clientId, clientAuth, parameters, expiresAt, deviceId, did, code"
@@ -53,6 +55,8 @@ class AuthorizationRequests:
         self._clock = clock
         self._max_waiting = max_waiting
         self._until_count = _COUNT_EVERY
+        self._removed_at_s = 0.0
+        """When no old requests were left."""
 
     async def create(
         self,
@@ -253,11 +257,17 @@ class AuthorizationRequests:
 
     def _remove_old(self) -> None:
         """Delete some of the requests that have long expired: more than the one that comes."""
+        now_s = self._clock()
+        # The clock may be set back.
+        if 0 <= now_s - self._removed_at_s < _REST_S:
+            return
         self._db.run(
             "DELETE FROM authorization_request WHERE id IN"
             " (SELECT id FROM authorization_request WHERE expiresAt < ? LIMIT ?)",
-            (iso_of(self._clock() - KEPT_S), _REMOVED_AT_ONCE),
+            (iso_of(now_s - KEPT_S), _REMOVED_AT_ONCE),
         )
+        if self._db.changes < _REMOVED_AT_ONCE:
+            self._removed_at_s = now_s
 
     def _remove_excess(self) -> None:
         """Delete the requests that wait for longest, if anybody floods the server with them."""

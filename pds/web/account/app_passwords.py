@@ -9,11 +9,10 @@ from aiohttp import web
 from pds.accounts.errors import AccountError
 from pds.fairness.turns import TooBusy
 from pds.translations.language import deferred as _
-from pds.web.account.problems import problem_with
 from pds.web.account.session import People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.problems import NO_PROBLEM, Problem
+from pds.web.sign_in.problems import NO_PROBLEM, Problem, problem_of
 
 _PATH = "/account/app-passwords"
 _LONGEST_NAME = 100
@@ -40,7 +39,7 @@ async def _create(visit: Visit, person: Person, form: Form) -> web.StreamRespons
             person.account.did, name, privileged=form.has("privileged"), asker=visit.asker
         )
     except (AccountError, TooBusy) as exc:
-        return _page(visit, person, name=name, problem=problem_with(visit, exc))
+        return _page(visit, person, name=name, problem=problem_of(exc, visit.language))
     # Shown on this page alone, which no cache keeps.
     return _page(visit, person, created=name, text=text)
 

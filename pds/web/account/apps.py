@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from aiohttp import web
@@ -18,6 +19,8 @@ from pds.web.pages.visit import Visit
 _PATH = "/account/apps"
 _SHOWN_SETS = 20
 """Apps whose permission sets are looked up for one page."""
+_SHOWN_SCOPES = 25
+"""Scopes of each app on the page: an app can have asked for thousands."""
 
 
 def app_routes(people: People) -> Iterator[web.RouteDef]:
@@ -39,17 +42,22 @@ class AppPages:
         used: dict[str, str] = {}
         for session in self._oauth.sessions.list_of(did):
             used.setdefault(session.client_id, session.updated_at)
-        apps = [
-            {
-                "id": client_id,
-                "name": shown_client(client_id),
-                "used": used.get(client_id, ""),
-                "permissions": await self._permissions(
-                    scopes, visit.language, look_up=place < _SHOWN_SETS
-                ),
-            }
-            for place, (client_id, scopes) in enumerate(self._oauth.consents.list_of(did).items())
-        ]
+        apps = []
+        for place, (client_id, scopes) in enumerate(self._oauth.consents.list_of(did).items()):
+            shown = sorted(scopes)[:_SHOWN_SCOPES]
+            permissions = await self._permissions(
+                shown, visit.language, look_up=place < _SHOWN_SETS
+            )
+            apps.append(
+                {
+                    "id": client_id,
+                    "name": shown_client(client_id),
+                    "used": used.get(client_id, ""),
+                    "permissions": permissions,
+                    "has_more": len(shown) < len(scopes),
+                }
+            )
+            await asyncio.sleep(0)
         return visit.page("account/apps.html", account=person.account, apps=apps)
 
     async def revoke(self, visit: Visit, person: Person, form: Form) -> web.StreamResponse:
@@ -61,15 +69,15 @@ class AppPages:
         return visit.redirect(_PATH, notice=notice)
 
     async def _permissions(
-        self, scopes: frozenset[str], language: Language, *, look_up: bool
+        self, scopes: list[str], language: Language, *, look_up: bool
     ) -> list[PermissionGroup]:
-        plain = [scope for scope in sorted(scopes) if not scope.startswith("include:")]
+        plain = [scope for scope in scopes if not scope.startswith("include:")]
         sets: dict[str, PermissionSet] = {}
         if look_up and len(plain) < len(scopes):
             try:
-                sets = dict(await self._oauth.permission_sets.find_all(" ".join(sorted(scopes))))
+                sets = dict(await self._oauth.permission_sets.find_all(" ".join(scopes)))
             except OAuthError:
                 # The author of the set does not answer; the other permissions can be told.
                 return permissions_of(plain, frozenset(), {}, language)
-            return permissions_of(sorted(scopes), frozenset(), sets, language)
+            return permissions_of(scopes, frozenset(), sets, language)
         return permissions_of(plain, frozenset(), {}, language)

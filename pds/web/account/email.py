@@ -12,11 +12,11 @@ from pds.accounts.errors import AccountError
 from pds.lifecycle.mailed_tokens import send_token
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
-from pds.web.account.problems import problem_with
+from pds.rate_limits.errors import TooManyRequests
 from pds.web.account.session import People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.problems import NO_PROBLEM, Problem
+from pds.web.sign_in.problems import NO_PROBLEM, Problem, problem_of
 
 _PATH = "/account/email"
 
@@ -50,7 +50,7 @@ async def _send(visit: Visit, person: Person, purpose: EmailTokenPurpose) -> web
     try:
         await send_token(visit.site.ctx, person.account, purpose)
     except (AccountError, MailNotSent, InvalidMail) as exc:
-        return _page(visit, person, problem=problem_with(visit, exc))
+        return _page(visit, person, problem=problem_of(exc, visit.language))
     notice = visit.gettext(
         "A mail with a code is on its way to %(email)s.", email=person.account.email
     )
@@ -64,7 +64,7 @@ async def _confirm(visit: Visit, person: Person, form: Form) -> web.StreamRespon
             account.did, account.email or "", form.text("code").strip()
         )
     except AccountError as exc:
-        return _page(visit, person, problem=problem_with(visit, exc))
+        return _page(visit, person, problem=problem_of(exc, visit.language))
     return visit.redirect(_PATH, notice=visit.gettext("Your e-mail address is confirmed."))
 
 
@@ -74,11 +74,15 @@ async def _change(visit: Visit, person: Person, form: Form) -> web.StreamRespons
     try:
         await ctx.accounts.emails.change(did, check_email(typed), token=code or None)
     except AccountError as exc:
-        return _page(visit, person, email=typed, changes=True, problem=problem_with(visit, exc))
+        return _page(
+            visit, person, email=typed, changes=True, problem=problem_of(exc, visit.language)
+        )
     changed = ctx.accounts.get_account(did, include_inactive=True)
     try:
+        # Nobody has shown yet that the new address is theirs, so mails to it are few.
+        await visit.count("com.atproto.server.requestEmailConfirmation", caller=did)
         await send_token(ctx, changed, EmailTokenPurpose.CONFIRM_EMAIL)
-    except (AccountError, MailNotSent, InvalidMail):
+    except (AccountError, MailNotSent, InvalidMail, TooManyRequests):
         notice = visit.gettext("Your e-mail address has been changed. Please confirm it.")
     else:
         notice = visit.gettext(

@@ -13,11 +13,10 @@ from pds.accounts.errors import AccountError
 from pds.lifecycle.errors import DidMismatch
 from pds.lifecycle.handles import update_handle
 from pds.translations.language import deferred as _
-from pds.web.account.problems import problem_with
 from pds.web.account.session import ACCOUNT_PATH, People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.problems import NO_PROBLEM, Problem
+from pds.web.sign_in.problems import NO_PROBLEM, Problem, problem_of
 from repo.syntax import InvalidSyntax, normalize_handle
 
 _PATH = "/account/handle"
@@ -61,7 +60,7 @@ async def _set(
     except (AccountError, DidMismatch, PlcError) as exc:
         if isinstance(exc, PlcError):
             _log.error("a handle cannot be changed", did=did, reason=str(exc))
-        problem = problem_with(visit, exc)
+        problem = problem_of(exc, visit.language)
         return _page(visit, person, problem=problem, label=label, own=own)
     return visit.redirect(ACCOUNT_PATH, notice=visit.gettext("Your handle has been changed."))
 

@@ -21,10 +21,12 @@ async def _show(visit: Visit, person: Person) -> web.StreamResponse:
     account = person.account
     storage = await storage_status(visit.site.ctx, account.did)
     quota = storage["quotaBytes"]
+    factors = visit.site.ctx.second_factors
     return visit.page(
         "account/overview.html",
         account=account,
         is_active=account.active,
+        needs_factor=factors.required and not factors.of(account.did).any,
         used=format_size(storage["usedBytes"]),
         quota=None if quota is None else format_size(quota),
         percent=None if not quota else min(100, 100 * storage["usedBytes"] // quota),

@@ -11,11 +11,10 @@ from pds.accounts.passwords import MIN_CHOSEN_LENGTH
 from pds.fairness.turns import TooBusy
 from pds.lifecycle.passwords import tell_owner
 from pds.translations.language import deferred as _
-from pds.web.account.problems import problem_with
 from pds.web.account.session import SIGN_IN_PATH, People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.problems import NO_PROBLEM, Problem
+from pds.web.sign_in.problems import NO_PROBLEM, Problem, problem_of
 
 _PATH = "/account/password"
 
@@ -40,9 +39,9 @@ async def _set(visit: Visit, person: Person, form: Form) -> web.StreamResponse:
             raise InvalidPasswordLength
         await accounts.passwords.update(did, new)
     except InvalidPasswordLength as exc:
-        return _page(visit, person, problem=Problem(problem_with(visit, exc).text, "new"))
+        return _page(visit, person, problem=Problem(problem_of(exc, visit.language).text, "new"))
     except (AccountError, TooBusy) as exc:
-        return _page(visit, person, problem=problem_with(visit, exc))
+        return _page(visit, person, problem=problem_of(exc, visit.language))
     await tell_owner(visit.site.ctx, did)
     await visit.rotate()
     notice = _("Your password has been changed. Please sign in with the new one.")

@@ -43,3 +43,4 @@ def account_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
         state_routes,
     ):
         yield from routes(people)
+    yield site.get("/account/{form:.*}", people.lead_back)

@@ -90,6 +90,10 @@ class People:
         """Show this account in the browser from now on."""
         set_cookie(response, _COOKIE, did, secure=self.site.is_secure)
 
+    async def lead_back(self, visit: Visit) -> web.StreamResponse:
+        """Send a browser that loads the address of a form to the page that has the form."""
+        return visit.redirect(self._page_of(visit))
+
     async def _show(self, show: Show, recent: bool, visit: Visit) -> web.StreamResponse:
         person = self.find(visit)
         if person is None or not _is_enough(person, recent):
@@ -107,13 +111,16 @@ class People:
 
     def _ask(self, visit: Visit, person: Person | None) -> web.StreamResponse:
         # A form is lost by this, so the person comes back to the page that has it.
-        page = visit.request.path
-        while page and page not in self._pages:
-            page = page.rpartition("/")[0]
-        query: dict[str, Any] = {"next": next_path(page)}
+        query: dict[str, Any] = {"next": self._page_of(visit)}
         if person is not None:
             query["did"] = person.account.did
         return visit.redirect(f"{SIGN_IN_PATH}?{urlencode(query)}")
+
+    def _page_of(self, visit: Visit) -> str:
+        page = visit.request.path
+        while page and page not in self._pages:
+            page = page.rpartition("/")[0]
+        return next_path(page)
 
 
 def next_path(wanted: str) -> str:

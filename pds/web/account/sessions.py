@@ -12,12 +12,11 @@ from pds.oauth.devices.sign_ins import SignedInDevice
 from pds.oauth.tokens.session import ListedSession
 from pds.web.account.clients import shown_client
 from pds.web.account.session import ACCOUNT_PATH, SIGN_IN_PATH, People, Person
+from pds.web.pages.browser_names import shown_browser
 from pds.web.pages.form import Form
-from pds.web.pages.strangers_texts import on_one_line
 from pds.web.pages.visit import Visit
 
 _PATH = f"{ACCOUNT_PATH}/sessions"
-_AGENT_CHARACTERS = 120
 _SHOWN = 100
 """Sessions by passwords on the page; a bot can have thousands."""
 
@@ -46,7 +45,7 @@ class SessionPages:
         return visit.page(
             "account/sessions.html",
             account=person.account,
-            browsers=[_browser(one, visit.device.id) for one in browsers],
+            browsers=[_browser(visit, one) for one in browsers],
             apps=[_app(one) for one in self._oauth.sessions.list_of(did)],
             by_password=[
                 _by_password(one) for one in self._accounts.sessions.list_of(did, limit=_SHOWN)
@@ -75,13 +74,13 @@ class SessionPages:
         return visit.redirect(SIGN_IN_PATH, notice=visit.gettext("You are signed out everywhere."))
 
 
-def _browser(device: SignedInDevice, here: str) -> dict[str, object]:
+def _browser(visit: Visit, device: SignedInDevice) -> dict[str, object]:
     return {
         "id": device.device_id,
-        "agent": on_one_line(device.user_agent or "", _AGENT_CHARACTERS),
+        "agent": shown_browser(device.user_agent or "", visit.language),
         "address": device.ip_address,
         "seen": device.last_seen_at,
-        "is_here": device.device_id == here,
+        "is_here": device.device_id == visit.device.id,
     }
 
 

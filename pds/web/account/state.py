@@ -16,11 +16,10 @@ from pds.lifecycle.states import activate, deactivate, delete_account
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
 from pds.translations.language import deferred as _
-from pds.web.account.problems import problem_with
 from pds.web.account.session import ACCOUNT_PATH, SIGN_IN_PATH, People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.problems import NO_PROBLEM, Problem
+from pds.web.sign_in.problems import NO_PROBLEM, Problem, problem_of
 
 _PATH = "/account/state"
 
@@ -42,7 +41,7 @@ async def _deactivate(visit: Visit, person: Person, _form: Form) -> web.StreamRe
     try:
         await deactivate(visit.site.ctx, person.account.did)
     except (AccountError, HoldAccount) as exc:
-        return _page(visit, person, problem=problem_with(visit, exc))
+        return _page(visit, person, problem=problem_of(exc, visit.language))
     notice = visit.gettext("Your account is deactivated. You can reactivate it here.")
     return visit.redirect(_PATH, notice=notice)
 
@@ -51,7 +50,7 @@ async def _activate(visit: Visit, person: Person, _form: Form) -> web.StreamResp
     try:
         await activate(visit.site.ctx, person.account.did)
     except (AccountError, DidMismatch, PlcError) as exc:
-        return _page(visit, person, problem=problem_with(visit, exc))
+        return _page(visit, person, problem=problem_of(exc, visit.language))
     return visit.redirect(ACCOUNT_PATH, notice=visit.gettext("Your account is active again."))
 
 
@@ -61,7 +60,7 @@ async def _send_code(visit: Visit, person: Person, _form: Form) -> web.StreamRes
     try:
         await send_token(visit.site.ctx, person.account, EmailTokenPurpose.DELETE_ACCOUNT)
     except (AccountError, MailNotSent, InvalidMail) as exc:
-        return _page(visit, person, problem=problem_with(visit, exc))
+        return _page(visit, person, problem=problem_of(exc, visit.language))
     notice = visit.gettext(
         "A mail with a code is on its way to %(email)s.", email=person.account.email
     )
@@ -82,7 +81,7 @@ async def _delete(visit: Visit, person: Person, form: Form) -> web.StreamRespons
         ctx.accounts.email_tokens.check(account.did, EmailTokenPurpose.DELETE_ACCOUNT, code)
         await delete_account(ctx, account.did)
     except (AccountError, HoldAccount, TooBusy) as exc:
-        return _page(visit, person, problem=problem_with(visit, exc))
+        return _page(visit, person, problem=problem_of(exc, visit.language))
     await visit.rotate()
     return visit.redirect(SIGN_IN_PATH, notice=visit.gettext("The account is deleted."))
 

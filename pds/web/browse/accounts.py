@@ -81,8 +81,10 @@ class AccountShelf:
         endpoint = document.pds_endpoint or ""
         if is_same_server(endpoint, self._ctx.settings.public_url):
             return Fact(language.gettext("Server"), language.gettext("this one, as the DID says"))
-        elsewhere = language.gettext("the DID names another one:")
-        return Fact(language.gettext("Server"), elsewhere, on_one_line(endpoint, _URL_CHARACTERS))
+        elsewhere = language.gettext(
+            "the DID names another one: %(server)s", server=on_one_line(endpoint, _URL_CHARACTERS)
+        )
+        return Fact(language.gettext("Server"), elsewhere)
 
 
 def find_public(ctx: AppContext, identifier: str) -> ActorAccount:
@@ -103,7 +105,7 @@ def _handle_fact(language: Language, document: DidDocument, repo: ShownRepo) -> 
         return Fact(label, language.gettext("the same"))
     if document.handle is None:
         return Fact(label, language.gettext("none"))
-    return Fact(label, language.gettext("another one:"), document.handle)
+    return Fact(label, language.gettext("another one: %(handle)s", handle=document.handle))
 
 
 def _signature_fact(language: Language, document: DidDocument, block: bytes) -> Fact:

@@ -28,6 +28,7 @@ from pds.lifecycle.migration.errors import MoveProblem, Problem
 from pds.lifecycle.migration.moving import CREATE, Moving
 from pds.lifecycle.migration.servers import Contents
 from pds.lifecycle.signup import Signup, check_signup
+from pds.rate_limits.method_limits import FOREIGN_SIGN_INS
 from pds.reporting import format_size
 from pds.translations.language import deferred as _
 from pds.web.account.session import SIGN_IN_PATH, People
@@ -36,6 +37,7 @@ from pds.web.migrate.problems import problem_text, said_text
 from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.problems import problem_of
 
 MOVE_PATH: Final = "/migrate/move"
 _IN_PATH: Final = "/migrate/in"
@@ -92,6 +94,7 @@ class MovingIn:
         """Sign in at the old server."""
         identifier, code = form.text("identifier").strip(), form.text("code").strip()
         await visit.count(_LOGIN, identifier=identifier)
+        await visit.count(FOREIGN_SIGN_INS)
         try:
             if not self._ctx.settings.service.accepting_repo_imports:
                 raise MoveProblem(Problem.NO_IMPORTS)
@@ -101,7 +104,7 @@ class MovingIn:
             )
         except MoveProblem as exc:
             return self._sign_in_page(visit, identifier, exc)
-        # The move belongs to this browser: a copy of its cookies from before must not have it.
+        # Whoever has planted the cookies of this browser must not go on with the move.
         await visit.rotate()
         return visit.redirect(_DETAILS_PATH)
 
@@ -148,7 +151,7 @@ class MovingIn:
             try:
                 await self._moving.create(move, self._signup(visit, move, form, values))
             except (AccountError, TooBusy) as exc:
-                field, text = _FIELDS.get(type(exc), ""), visit.gettext(str(exc))
+                field, text = _FIELDS.get(type(exc), ""), problem_of(exc, visit.language).text
                 return self._details_page(visit, move, contents, values, text, field)
             except NoSignups as exc:
                 raise PageError(403, "%(said)s", said=exc) from exc
@@ -169,7 +172,7 @@ class MovingIn:
     def _signup(self, visit: Visit, move: Move, form: Form, values: Mapping[str, str]) -> Signup:
         password = form.text("password")
         if len(password) < MIN_CHOSEN_LENGTH:
-            raise InvalidPasswordLength(_("The password is too short."))
+            raise InvalidPasswordLength
         service = self._ctx.settings.service
         if (service.terms_of_service_url or service.privacy_policy_url) and not form.has("agree"):
             raise AccountError(_("Please agree to the terms first."))

@@ -18,6 +18,7 @@ from pds.oauth.authorization import Asking, Authorization, Granted
 from pds.oauth.errors import AccessDenied, OAuthError
 from pds.oauth.provider import OAuth
 from pds.oauth.requests.payload import read_query
+from pds.translations.language import deferred as _
 from pds.web.oauth.answers import ClientAnswer, send_to_client
 from pds.web.oauth.documents import AUTHORIZE_PATH
 from pds.web.oauth.logos import ClientLogos
@@ -33,6 +34,7 @@ from pds.web.sign_in.sign_up import SignUpPage
 
 _Step: TypeAlias = Callable[[Visit, Asking, Form], Awaitable[web.StreamResponse]]
 
+_BACK_TO_APP: Final = _("Go back to the app, and start to sign in again.")
 _REFUSED: Final = "The person rejected the request"
 
 
@@ -50,6 +52,7 @@ def authorize_routes(site: Site, oauth: OAuth, logos: ClientLogos) -> Iterator[w
         yield site.post(f"{AUTHORIZE_PATH}/{name}", partial(pages.step, step))
     for name, sign_in in pages.sign_in_steps().items():
         yield site.post(f"{AUTHORIZE_PATH}/{name}", partial(pages.step, sign_in))
+    yield site.get(f"{AUTHORIZE_PATH}/{{step:.*}}", pages.lost)
 
 
 class AuthorizePages:
@@ -93,6 +96,10 @@ class AuthorizePages:
             return await do(visit, asking, form)
         except OAuthError as exc:
             return self._refused(visit, exc)
+
+    async def lost(self, _visit: Visit) -> web.StreamResponse:
+        """Answer a browser that loads the address of a step, as when it opens its tabs again."""
+        raise PageError(400, "This page cannot be opened again.", _BACK_TO_APP)
 
     def sign_in_steps(self) -> dict[str, _Step]:
         """Return the steps that check who the person is, by the names of their forms."""
@@ -195,7 +202,7 @@ class AuthorizePages:
             raise PageError(
                 400,
                 "%(said)s",
-                "Go back to the app, and start to sign in again.",
+                _BACK_TO_APP,
                 said=exc.description,
             ) from exc
         answer = ClientAnswer.refusal(exc.parameters, exc.error, exc.description)

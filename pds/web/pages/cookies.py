@@ -17,6 +17,8 @@ LANGUAGE_COOKIE: Final = "lang"
 NOTICE_COOKIE: Final = "notice"
 _TEN_YEARS_S: Final = 315_532_800
 _NOTICE_S: Final = 60
+_NOTICE_CHARACTERS: Final = 700
+"""In UTF-8 and base64 less than the 4,096 bytes that a cookie may have."""
 
 
 def visitor_of(ctx: ReadContext, request: web.Request) -> Visitor:
@@ -75,8 +77,8 @@ class Notices:
         self._secure = secure
 
     def set(self, response: web.StreamResponse, device_id: str, text: str) -> None:
-        """Leave a text for the next page."""
-        value = urlsafe_b64encode(text.encode()).decode()
+        """Leave a text for the next page, shortened to what browsers keep."""
+        value = urlsafe_b64encode(text[:_NOTICE_CHARACTERS].encode()).decode()
         set_cookie(
             response,
             NOTICE_COOKIE,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pds.translations.language import deferred as _
+
+BUSY: Final = _("The server is busy. Please try again in a minute.")
 
 
 class PageError(Exception):

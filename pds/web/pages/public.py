@@ -19,9 +19,10 @@ from database.errors import DatabaseError
 from pds.context import ReadContext
 from pds.fairness.turns import TooBusy
 from pds.translations.language import Language
+from pds.translations.language import deferred as _
 from pds.translations.languages import language_for
 from pds.web.pages.brand import Brand
-from pds.web.pages.errors import PageError
+from pds.web.pages.errors import BUSY, PageError
 from pds.web.pages.rendering import Templates, page_headers
 from pds.web.pages.wanted_languages import keep_language, language_links, wanted_languages
 
@@ -30,7 +31,7 @@ _HEADERS: Final = {
     hdrs.CACHE_CONTROL: "max-age=30",
     hdrs.VARY: "Accept, Accept-Language, Cookie",
 }
-_UNREADABLE: Final = "This repository cannot be read just now."
+_UNREADABLE: Final = _("This repository cannot be read just now.")
 _log = structlog.get_logger(__name__)
 
 
@@ -90,8 +91,8 @@ class PublicPages:
             response = await show(visit)
         except PageError as exc:
             return _error_page(visit, exc)
-        except TooBusy as exc:
-            return _error_page(visit, PageError(503, "%(said)s", said=exc))
+        except TooBusy:
+            return _error_page(visit, PageError(503, BUSY))
         except (ActorStoreError, DatabaseError):
             _log.exception("a page cannot be made", path=request.path)
             return _error_page(visit, PageError(503, _UNREADABLE))

@@ -12,14 +12,16 @@ from typing import Any, TypeAlias
 import structlog
 from aiohttp import web
 
+from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from pds.fairness.turns import TooBusy
+from pds.oauth.devices.device_sessions import NO_DEVICE
 from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.rate_limits.errors import TooManyRequests
 from pds.translations.asked import ask_for_languages
 from pds.translations.languages import language_for
 from pds.web.pages.cookies import set_cookies, visitor_of
-from pds.web.pages.errors import PageError
+from pds.web.pages.errors import BUSY, PageError
 from pds.web.pages.form import Form, read_form
 from pds.web.pages.origin import comes_from, is_navigation
 from pds.web.pages.shared import Shared
@@ -70,7 +72,12 @@ class Site(Shared):
 
     async def _do(self, do: Do, visit: Visit) -> web.StreamResponse:
         if not comes_from(self.origin, visit.request.headers):
-            raise PageError(403, "This form was not sent by a page of this server.")
+            raise PageError(
+                403,
+                "This form was not sent by a page of this server.",
+                "Open the page at %(address)s, and try once more.",
+                address=self.origin,
+            )
         form = await read_form(visit.request)
         if not self.form_tokens.is_valid(visit.device.id, form.text("csrf")):
             raise PageError(
@@ -84,7 +91,9 @@ class Site(Shared):
         wanted = wanted_languages(request)
         ask_for_languages(", ".join(wanted))
         visitor = visitor_of(self.ctx, request)
-        device = await self.devices.recognise(visitor)
+        # Of those who ask too often, no browser is stored: anybody could fill the table.
+        is_refused = await self._is_refused(request)
+        device = NO_DEVICE if is_refused else await self.devices.recognise(visitor)
         return Visit(
             self,
             request,
@@ -94,11 +103,22 @@ class Site(Shared):
             self.notices.read(request, device.id),
         )
 
+    async def _is_refused(self, request: web.Request) -> bool:
+        if self.limiter is None:
+            return False
+        try:
+            await self.limiter.count_request(request, request.path)
+        except TooManyRequests:
+            return True
+        return False
+
     async def _guarded(
         self, visit: Visit, answer: Callable[[], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Answer with a page for whatever goes wrong, and give the browser its cookies."""
         try:
+            if visit.device is NO_DEVICE:
+                raise TooManyRequests
             response = await answer()
         except PageError as exc:
             response = self._error_page(visit, exc)
@@ -111,11 +131,9 @@ class Site(Shared):
             )
         except XrpcError as exc:
             response = self._error_page(visit, PageError(exc.status, "%(said)s", said=exc.message))
-        except TooBusy as exc:
-            response = self._error_page(
-                visit, PageError(503, "%(said)s", "Please try again in a minute.", said=exc)
-            )
-        except (DatabaseError, ReplayStoreFailed):
+        except TooBusy:
+            response = self._error_page(visit, PageError(503, BUSY))
+        except (ActorStoreError, DatabaseError, ReplayStoreFailed):
             _log.exception("a page cannot be made", path=visit.request.path)
             response = self._error_page(
                 visit,

@@ -69,11 +69,12 @@ class Visit:
     async def count(self, nsid: str, *, caller: str = "", **body: str) -> None:
         """Count this as a call of a method, whose limits hold for pages as well.
 
+        The request itself is counted among all of its client when it comes in.
+
         `caller` is the DID of whoever is signed in. Raises `TooManyRequests`.
         """
         limiter = self.site.limiter
         if limiter is not None:
-            await limiter.count_request(self.request, nsid)
             await limiter.count_call(self.request, nsid, _Counted(body, caller))
 
     async def rotate(self) -> None:

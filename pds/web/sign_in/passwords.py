@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from aiohttp import web
 
 from pds.accounts.errors import AccountError, InvalidCredentials
-from pds.accounts.logins import Login
 from pds.fairness.turns import TooBusy
+from pds.translations.language import deferred as _
 from pds.web.pages.form import Form
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.passkey_script import PASSKEY_SCRIPT
+from pds.web.sign_in.problems import problem_of
 from pds.web.sign_in.purpose import Purpose
 from pds.web.sign_in.second_factor import SecondFactorPage
+
+_WRONG: Final = _("The password is wrong, or there is no account of this name here.")
+_APP_PASSWORD: Final = _("This is an app password. Sign in with the password of the account.")
 
 Step: TypeAlias = Callable[[Visit, Purpose, Form], Awaitable[web.StreamResponse]]
 
@@ -64,27 +68,30 @@ class PasswordPage:
         """Check the password, and go on with the account."""
         username = form.text("username").strip().removeprefix("@")
         remember = form.has("remember")
+
+        def again(problem: str) -> web.StreamResponse:
+            return self.show(visit, purpose, username=username, problem=problem, remember=remember)
+
         # Passwords are guessed here as well as there.
         await visit.count("com.atproto.server.createSession", identifier=username)
         try:
-            login = await self._check(visit, username, form.text("password"))
+            login = await self._accounts.logins.check(
+                username, form.text("password"), asker=visit.asker
+            )
+            if login.app_password is not None:
+                return again(visit.gettext(_APP_PASSWORD))
             await visit.rotate()
             return await self._second_factor.password_is_right(
                 visit, purpose, login, remember=remember
             )
+        except InvalidCredentials:
+            return again(visit.gettext(_WRONG))
         except (AccountError, TooBusy) as exc:
-            problem = visit.gettext(str(exc))
-            return self.show(visit, purpose, username=username, problem=problem, remember=remember)
+            return again(problem_of(exc, visit.language).text)
 
     async def passkey(self, visit: Visit, purpose: Purpose, form: Form) -> web.StreamResponse:
         """Go on with the account whose passkey the browser has shown."""
         try:
             return await self._second_factor.passkey_alone(visit, purpose, form)
         except AccountError as exc:
-            return self.show(visit, purpose, problem=visit.gettext(str(exc)))
-
-    async def _check(self, visit: Visit, username: str, password: str) -> Login:
-        login = await self._accounts.logins.check(username, password, asker=visit.asker)
-        if login.app_password is not None:
-            raise InvalidCredentials("App passwords are not allowed")
-        return login
+            return self.show(visit, purpose, problem=problem_of(exc, visit.language).text)

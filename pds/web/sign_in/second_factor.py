@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from pds.accounts.account import ActorAccount
-from pds.accounts.errors import AccountError, AccountTakendown, InvalidCredentials
+from pds.accounts.errors import AccountError, AccountNotFound, AccountTakendown
 from pds.accounts.logins import Login
 from pds.lifecycle.second_factors import mail_code
 from pds.second_factors.errors import (
@@ -33,6 +33,7 @@ from pds.web.pages.form import Form
 from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.passkey_script import PASSKEY_SCRIPT
+from pds.web.sign_in.problems import problem_of as account_problem
 from pds.web.sign_in.purpose import Purpose
 from repo.syntax import Did
 
@@ -130,7 +131,7 @@ class SecondFactorPage:
         valid_from = self._ctx.accounts.access_cutoffs.find(did)
         login = self._login_of(Waiting(did, valid_from, form.has("remember")))
         if login is None:
-            raise InvalidCredentials
+            raise AccountNotFound
         return await self._let_in(visit, purpose, login, remember=form.has("remember"))
 
     async def _finish(
@@ -151,7 +152,7 @@ class SecondFactorPage:
             self._ctx.accounts.sessions.check_still_right(login)
             response = await self._let_in(visit, purpose, login, remember=waiting.remember)
         except AccountError as exc:
-            return self._back(visit, purpose, problem=visit.gettext(str(exc)))
+            return self._back(visit, purpose, problem=account_problem(exc, visit.language).text)
         if form.has("trust"):
             await self._trust(visit, waiting.did, response)
         return response

@@ -79,6 +79,12 @@ async def test_every_mail_is_counted_with_what_became_of_it(
     assert "123" not in repr(db.all("SELECT * FROM holdfast_mail"))
 
 
+async def test_an_address_that_a_mail_server_repeats_is_not_kept(db: Database) -> None:
+    log = MailLog(db)
+    await log.note(MailOutcome(MAIL, "failed", "550 <alice@example.com>: no such mailbox"))
+    assert log.page(limit=1)[0].reason == "550 <a…@example.com>: no such mailbox"
+
+
 async def test_mails_are_kept_for_a_month_and_in_a_bounded_number(
     db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,10 +24,11 @@ from tests.pds.conftest import Account, Pds
 
 IMPERSONAL: Final = {
     *("kysely_migration", "kysely_migration_lock", "lexicon", "sqlite_sequence"),
-    "holdfast_heads",
-    "holdfast_run",
+    *("holdfast_heads", "holdfast_run", "holdfast_used_challenge"),
+    *("holdfast_admin_session", "holdfast_admin_factor", "holdfast_admin_log"),
+    *("holdfast_crawl", "holdfast_examination", "holdfast_mail"),
 }
-"""Tables of the service database that name nobody."""
+"""Tables of the service database that name nobody, and the log of what administrators did."""
 
 
 async def test_nothing_is_left_but_the_event_that_says_so(pds: Pds, tmp_path: Path) -> None:
@@ -97,6 +98,7 @@ async def leave_traces(pds: Pds, account: Account) -> None:
     await ctx.accounts.moves.begin(
         did, is_in=False, device_id="", url="", step=Step.REPOSITORY, session=b""
     )
+    leave_second_factors(ctx.accounts.db, did)
     await pds.get("com.atproto.repo.describeRepo", repo=did)
     sign_in(ctx.accounts, did, f"device-{account.handle}")
     await ctx.accounts.repo_roots.flush()
@@ -104,6 +106,26 @@ async def leave_traces(pds: Pds, account: Account) -> None:
     async with asyncio.timeout(20):
         while did not in {entry.did for entry in ctx.unfinished.journal.entries()}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+def leave_second_factors(db: Database, did: Did) -> None:
+    """Add a row to each table of second factors."""
+    for table, values in (
+        ("holdfast_totp", (b"", 0, "")),
+        ("holdfast_recovery_code", (b"",)),
+        ("holdfast_email_factor", (1, "")),
+        ("holdfast_mailed_code", (b"", 0)),
+        ("holdfast_factor_guess", ("", 0, 0)),
+    ):
+        marks = ", ".join("?" for _ in (did, *values))
+        db.run(f"INSERT INTO {table} VALUES ({marks})", (did, *values))
+    for table, more in (
+        ("holdfast_passkey", (b"", 0, "", "", "", "")),
+        ("holdfast_trusted_browser", (b"", "", "", "", 0)),
+    ):
+        key = did.encode() if table == "holdfast_passkey" else did
+        marks = ", ".join("?" for _ in (key, did, *more))
+        db.run(f"INSERT INTO {table} VALUES ({marks})", (key, did, *more))
 
 
 def places_of(data: Path, word: str) -> set[str]:

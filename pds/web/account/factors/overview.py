@@ -11,13 +11,14 @@ from pds.second_factors.passkeys import MAX_EACH
 from pds.second_factors.second_factors import Factors
 from pds.second_factors.trusted_browsers import TrustedBrowser
 from pds.web.account.session import Person
+from pds.web.pages.browser_names import shown_browser
 from pds.web.pages.shared import Shared
 from pds.web.pages.strangers_texts import on_one_line
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.passkey_script import PASSKEY_SCRIPT
 
 FACTORS_PATH: Final = "/account/factors"
-_AGENT_CHARACTERS: Final = 120
+_NAME_CHARACTERS: Final = 120
 
 
 class Overview:
@@ -51,7 +52,7 @@ class Overview:
             required=self._factors.required,
             passkeys=_passkeys(factors),
             passkey=self._options(visit, person) if len(factors.passkeys) < MAX_EACH else "",
-            browsers=_browsers(self._factors.trusted.list(account.did)),
+            browsers=_browsers(visit, self._factors.trusted.list(account.did)),
             problem=problem,
             about=about,
         )
@@ -84,7 +85,7 @@ def _passkeys(factors: Factors) -> list[dict[str, str]]:
     return [
         {
             "id": one.id.hex(),
-            "name": on_one_line(one.name, _AGENT_CHARACTERS),
+            "name": on_one_line(one.name, _NAME_CHARACTERS),
             "created": one.created_at[:10],
             "used": (one.used_at or "")[:10],
         }
@@ -92,11 +93,11 @@ def _passkeys(factors: Factors) -> list[dict[str, str]]:
     ]
 
 
-def _browsers(trusted: Sequence[TrustedBrowser]) -> list[dict[str, str]]:
+def _browsers(visit: Visit, trusted: Sequence[TrustedBrowser]) -> list[dict[str, str]]:
     return [
         {
             "id": one.id,
-            "agent": on_one_line(one.user_agent or "", _AGENT_CHARACTERS),
+            "agent": shown_browser(one.user_agent or "", visit.language),
             "address": one.ip_address,
             "until": one.expires_at[:10],
         }

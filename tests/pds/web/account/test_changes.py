@@ -104,6 +104,32 @@ async def test_a_form_of_another_account_changes_nothing(
     assert pds.ctx.accounts.find_account("stolen.test") is None
 
 
+@pytest.mark.parametrize(
+    ("form", "page"),
+    [
+        ("/email/change", "/email"),
+        ("/state/delete", "/state"),
+        ("/sessions/all", "/sessions"),
+        ("/second-factor/mail", ""),
+        ("/", ""),
+    ],
+)
+async def test_who_loads_the_address_of_a_form_gets_to_its_page(
+    browser: Browser, form: str, page: str
+) -> None:
+    assert location(await browser.open(f"/account{form}")) == f"/account{page}"
+
+
+@pytest.mark.parametrize("path", ["/email", "/state", "/app-passwords", "/sessions", "/data"])
+async def test_every_form_names_the_account_that_it_changes(
+    browser: Browser, alice: Account, path: str
+) -> None:
+    forms = (await browser.open(f"/account{path}")).forms
+    changing = [form for form in forms if form.method == "post"]
+    assert changing
+    assert [form.action for form in changing if ("account", alice.did) not in form.fields] == []
+
+
 class TestHandle:
     @pytest.mark.parametrize("label", ["alicia", "@Alicia.test"])
     async def test_a_name_of_this_server(

@@ -81,3 +81,19 @@ async def test_a_session_by_a_password_is_ended_alone(pds: Pds, alice: Account) 
         for jwt in (alice.refresh_jwt, other["refreshJwt"])
     ]
     assert sorted(reply.status for reply in alive) == [200, 400]
+
+
+async def test_a_client_that_has_asked_for_thousands_of_scopes_is_shown_briefly(
+    pds: Pds, alice: Account
+) -> None:
+    browser = await sign_in(pds, alice)
+    assert pds.ctx.oauth is not None
+    consents, client_id = pds.ctx.oauth.consents, "https://app.example/client-metadata.json"
+    scopes = [f"repo:com.example.kind{number}" for number in range(2_000)]
+    await consents.remember(Did(alice.did), client_id, frozenset(scopes))
+    page = await browser.open("/account/apps")
+    assert page.reply.body.count(b"<li>Create, change") == 25
+    assert "…" in page.text
+    more = frozenset(f"blob:image/kind{number}" for number in range(3_001))
+    await consents.remember(Did(alice.did), client_id, more)
+    assert consents.find(Did(alice.did), client_id) == more

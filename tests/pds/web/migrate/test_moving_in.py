@@ -46,3 +46,16 @@ async def test_an_account_moves_in(two: TwoServers, mover: Account) -> None:
         "app.bsky.actor.getPreferences", {"Authorization": f"Bearer {session.json['accessJwt']}"}
     )
     assert len(preferences.json["preferences"]) == 1
+
+
+async def test_whoever_has_planted_the_cookies_of_a_browser_does_not_go_on_with_the_move(
+    two: TwoServers, mover: Account
+) -> None:
+    thief = Browser(two.new, **{"User-Agent": "Thief"})
+    await thief.open("/migrate/in")
+    browser = Browser(two.new)
+    browser.cookies = dict(thief.cookies)
+    await browser.open("/migrate/in")
+    thief.cookies = dict(browser.cookies)
+    assert location(await sign_in_at_old(browser, mover)) == "/migrate/in/details"
+    assert location(await thief.open("/migrate/in/details")) == "/migrate"

@@ -227,7 +227,7 @@ async def test_a_quota_that_is_too_small_is_told_and_can_be_raised(
     [
         ({"handle": "a.b.new.test"}, "handle"),
         ({"handle": "mover.test"}, "External handle did not resolve to DID"),
-        ({"password": "short"}, "The password is too short."),
+        ({"password": "short"}, " characters."),
     ],
 )
 async def test_details_that_this_server_does_not_allow_are_told_at_their_field(

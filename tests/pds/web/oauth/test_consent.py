@@ -120,3 +120,13 @@ class TestWhoseOperatorVouches:
     async def test_the_page_says_so(self, pds: Pds, alice: Account, host: ClientHost) -> None:
         page = await consent_page(app_on_the_web(pds), Browser(pds), alice)
         assert "Whoever runs this server vouches for this app." in page.text
+
+
+async def test_an_app_that_asks_for_a_new_account_gets_no_known_one_without_consent(
+    pds: Pds, alice: Account, host: ClientHost
+) -> None:
+    app, browser = app_on_the_web(pds), Browser(pds)
+    assert "code" in (await authorize(app, browser, alice, remember="true")).answer
+    params = await app.push(prompt="create")
+    page = await browser.open("/oauth/authorize", **params, **{"sign-in": "1"})
+    assert (await sign_in(browser, page, alice)).form("/consent")

@@ -147,3 +147,10 @@ async def test_a_sign_in_that_is_sent_four_times_at_once_signs_in(pds: Pds, alic
     )
     answers = [(await browser.send(each.form("/consent"))).answer for each in pages]
     assert answers == [answers[0]] * 4
+
+
+@pytest.mark.parametrize("step", ["sign-in", "second-factor/mail", "consent"])
+async def test_a_tab_that_is_opened_again_at_a_step_says_what_to_do(pds: Pds, step: str) -> None:
+    page = await Browser(pds).open(f"/oauth/authorize/{step}")
+    assert page.status == 400
+    assert "Go back to the app, and start to sign in again." in page.text

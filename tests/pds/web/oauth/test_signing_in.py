@@ -47,7 +47,7 @@ async def test_a_wrong_password_is_told_and_can_be_tried_again(pds: Pds, alice: 
     page = await browser.open("/oauth/authorize", **await app.push())
     page = await browser.send(page.form("/sign-in"), username="alice.test", password="wrong")
     assert page.status == 400
-    assert "Invalid identifier or password" in page.text
+    assert "The password is wrong, or there is no account" in page.text
     page = await sign_in(browser, page, alice)
     assert page.form("/consent").fields
 
@@ -198,7 +198,7 @@ async def test_app_passwords_do_not_sign_in(pds: Pds, alice: Account) -> None:
     page = await browser.open("/oauth/authorize", **await App(pds).push())
     form = page.form("/sign-in")
     page = await browser.send(form, username="alice.test", password=reply.json["password"])
-    assert "App passwords are not allowed" in page.text
+    assert "This is an app password." in page.text
 
 
 async def test_a_deactivated_account_opens_no_app(pds: Pds, alice: Account) -> None:
@@ -218,4 +218,4 @@ async def test_an_account_that_is_taken_down_cannot_sign_in(pds: Pds, alice: Acc
     browser = Browser(pds)
     page = await browser.open("/oauth/authorize", **await App(pds).push())
     page = await sign_in(browser, page, alice)
-    assert "Account has been taken down" in page.text
+    assert "This account is taken down." in page.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from actor_store.errors import RepoNotFound
 from database.errors import DatabaseBusy
+from pds.rate_limits.limit import Limit, by_ip
+from pds.rate_limits.limiter import RateLimiter
+from pds.rate_limits.memory import MemoryStore
 from pds.translations.languages import NAMES
 from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
@@ -32,7 +37,13 @@ class Served:
 
 @pytest.fixture
 async def served(pds: Pds) -> AsyncIterator[Served]:
-    site = Site(pds.ctx, None, {"test": "tests.pds.web.pages"})
+    async with serve(pds, None) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serve(pds: Pds, limiter: RateLimiter | None) -> AsyncIterator[Served]:
+    site = Site(pds.ctx, limiter, {"test": "tests.pds.web.pages"})
 
     async def show(visit: Visit) -> web.Response:
         return visit.page("test/page.html")
@@ -40,6 +51,8 @@ async def served(pds: Pds) -> AsyncIterator[Served]:
     async def do(visit: Visit, form: Form) -> web.Response:
         if form.has("fail"):
             raise PageError(409, "This is 100%% %(what)s.", "Do %(what)s.", what="<b>wrong</b>")
+        if form.has("damaged"):
+            raise RepoNotFound("did:plc:x")
         if form.has("busy"):
             raise DatabaseBusy(Path("account.sqlite"), "locked")
         return visit.redirect("/page", notice="Done: 100 % <i>" + form.text("said"))
@@ -65,6 +78,28 @@ async def test_a_form_leads_to_a_page_that_says_once_what_was_done(served: Serve
     assert "Done" not in (await browser.open("/page")).text
 
 
+async def test_a_long_notice_still_fits_a_cookie(served: Served) -> None:
+    browser, form = await opened(served)
+    await browser.send(form, said="\U0001f600" * 5_000)
+    assert len(browser.cookies["notice"]) < 4_000
+    assert "\U0001f600" * 600 in (await browser.open("/page")).text
+
+
+async def test_of_clients_that_ask_too_often_no_browser_is_stored(pds: Pds) -> None:
+    limit = Limit("global", 2, 300, by_ip)
+    addresses = pds.ctx.client_addresses
+    limiter = RateLimiter(MemoryStore(), addresses, {}, all_requests=limit)
+    async with serve(pds, limiter) as served:
+        browser, form = await opened(served)
+        await Browser(served).open("/page")
+        browsers = pds.ctx.accounts.db.value("SELECT count(*) FROM device")
+        stranger = Browser(served)
+        for page in (await stranger.open("/page"), await browser.send(form)):
+            assert (page.status, "try again in some minutes" in page.text) == (429, True)
+        assert stranger.cookies == {}
+        assert pds.ctx.accounts.db.value("SELECT count(*) FROM device") == browsers
+
+
 async def test_nobody_else_can_leave_a_notice(served: Served) -> None:
     browser, form = await opened(served)
     await browser.send(form, said="one")
@@ -80,6 +115,7 @@ async def test_nobody_else_can_leave_a_notice(served: Served) -> None:
     [
         ("fail", 409, "This is 100% &lt;b&gt;wrong&lt;/b&gt;."),
         ("busy", 500, "Please try again in a minute."),
+        ("damaged", 500, "Please try again in a minute."),
     ],
 )
 async def test_what_goes_wrong_is_said_on_a_page(

@@ -186,7 +186,7 @@ async def test_a_new_password_ends_what_waits(pds: Pds, alice: Account) -> None:
     browser, page = await wait_for_factor(pds, alice)
     await pds.ctx.accounts.passwords.update(Did(alice.did), "another-password")
     refused = await browser.send(step(page), code=codes[0])
-    assert (refused.status, "Invalid identifier or password" in refused.text) == (400, True)
+    assert (refused.status, "XX" in refused.text) == (400, True)
 
 
 async def test_an_account_that_is_taken_down_meanwhile_is_not_signed_in(

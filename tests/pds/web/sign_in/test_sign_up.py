@@ -52,7 +52,7 @@ async def test_what_is_wrong_is_said_beside_what_was_typed(pds: Pds, alice: Acco
         ({"handle": "a"}, "A handle has 3 to 18 letters"),
         ({"handle": "alice"}, "Somebody has this handle already."),
         ({"handle": "x.y"}, "A handle has"),
-        ({"handle": "admin"}, "This handle is reserved."),
+        ({"handle": "admin"}, "This name is reserved, or somebody has it."),
         ({"handle": "-x-"}, "neither begins nor ends with a hyphen"),
         ({"email": "nobody"}, "No mail can be sent to this address."),
         ({"email": "alice@example.com"}, "An account here has this address already."),
