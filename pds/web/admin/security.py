@@ -13,13 +13,13 @@ from markupsafe import Markup
 from database.timestamps import iso_of
 from pds.second_factors.totp import provisioning_uri
 from pds.translations.language import deferred as _
-from pds.web.admin.desk import AdminVisit, Desk
+from pds.web.admin.desk import ROOT, AdminVisit, Desk
 from pds.web.admin.views import LONGEST
 from pds.web.pages.form import Form
 from pds.web.pages.strangers_texts import on_one_line
 
 _ACCOUNT: Final = "admin"
-_HAS_ONE: Final = _("Remove the second factor first, with a code of it.")
+_PATH: Final = f"{ROOT}/security"
 
 
 def security_routes(desk: Desk) -> Iterator[web.RouteDef]:
@@ -51,7 +51,7 @@ async def _show(visit: AdminVisit) -> web.StreamResponse:
 
 async def _offer(visit: AdminVisit, _form: Form) -> web.StreamResponse:
     if visit.admin.second_factor.is_set:
-        return visit.back("/security", _HAS_ONE)
+        return visit.visit.redirect(_PATH)  # Its form takes the code that removes the other.
     secret, sealed = visit.admin.second_factor.offer()
     return _set_up(visit, secret, sealed)
 
@@ -59,7 +59,7 @@ async def _offer(visit: AdminVisit, _form: Form) -> web.StreamResponse:
 async def _confirm(visit: AdminVisit, form: Form) -> web.StreamResponse:
     factor, sealed = visit.admin.second_factor, form.text("offer")
     if factor.is_set:
-        return visit.back("/security", _HAS_ONE)
+        return visit.visit.redirect(_PATH)  # Its form takes the code that removes the other.
     secret = factor.offered(sealed)
     if secret is None:
         return visit.back("/security", _("This has taken too long. Please begin again."))
