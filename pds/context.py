@@ -58,8 +58,9 @@ from pds.monitoring.requests.asker import askers
 from pds.monitoring.requests.client_address import ClientAddresses
 from pds.monitoring.requests.statistics import RequestStatistics
 from pds.monitoring.requests.subscribers import Subscribers
+from pds.oauth.access import OAuthAccess
 from pds.oauth.derived_secrets import derived_secret
-from pds.oauth.opening import open_oauth
+from pds.oauth.opening import open_entryway_access, open_oauth
 from pds.oauth.provider import OAuth
 from pds.opening import (
     open_accounts,
@@ -270,6 +271,8 @@ class AppContext(ReadContext):
     """Work that goes on after an answer."""
     oauth: OAuth | None
     """The authorization server; None if an entryway is it."""
+    oauth_access: OAuthAccess
+    """Checks the access tokens of OAuth clients, whoever issues them."""
     upload_sweep: UploadSweep
     more_blobs: list[MoreBlobs]
     """Blobs that are kept in the same place and belong to no account, such as a hold's layers."""
@@ -324,6 +327,7 @@ class AppContext(ReadContext):
         self.later = Later()
         stack.push_async_callback(self.later.close)
         self.oauth = None if self.entryway else self._open_oauth(stack)
+        self.oauth_access = self._open_oauth_access(stack)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)
         self.more_blobs = []
@@ -363,6 +367,12 @@ class AppContext(ReadContext):
             lookups=self._lookups,
             dids=self.did_resolver,
         )
+
+    def _open_oauth_access(self, stack: AsyncExitStack) -> OAuthAccess:
+        if self.oauth is not None:
+            return self.oauth.access
+        key = _entryway_key(self.settings)
+        return open_entryway_access(self.settings, stack, key, self.session_tokens, self._http)
 
     async def _end_run(self) -> None:
         await end_run(self.accounts.db, self.sequencer, self.settings.data_directory / RUN_FILE)
@@ -407,13 +417,16 @@ async def open_app_context(
 
 
 def _session_tokens(settings: Settings) -> SessionTokens:
-    service, key = settings.entryway_service, settings.entryway.jwt_verify_key_hex
-    issuer = None
-    if service is not None and key is not None:
-        issuer = TokenIssuer(service.did, K256PublicKey.from_bytes(bytes.fromhex(key)))
+    service = settings.entryway_service
+    issuer = None if service is None else TokenIssuer(service.did, _entryway_key(settings))
     return SessionTokens(
         jwt_secret=settings.secrets.jwt_secret, service_did=settings.service_did, issuer=issuer
     )
+
+
+def _entryway_key(settings: Settings) -> K256PublicKey:
+    """Return the key that the entryway signs its tokens with."""
+    return K256PublicKey.from_bytes(bytes.fromhex(settings.entryway.jwt_verify_key_hex or ""))
 
 
 def _audiences(settings: Settings) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from multiformats import multibase, multicodec
 SIGNATURE_BYTES: Final = 64
 PRIVATE_KEY_BYTES: Final = 32
 
+_ECDSA_SHA256: Final = ec.ECDSA(SHA256())
 _DID_KEY_PREFIX: Final = "did:key:"
 _BASE: Final = "base58btc"
 _MAX_MULTIBASE_LENGTH: Final = 128
@@ -147,7 +148,7 @@ class P256PublicKey(PublicKey):
 
     def _verify_der(self, message: bytes, signature: bytes) -> bool:
         try:
-            self._key.verify(signature, message, ec.ECDSA(SHA256()))
+            self._key.verify(signature, message, _ECDSA_SHA256)
         except InvalidSignature:
             return False
         return True

@@ -19,6 +19,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from identity.plc_data import PlcData, PlcService
 from identity.plc_operation import PlcOperation
@@ -101,6 +102,8 @@ class Entryway:
     jwt_key: PrivateKey = field(default_factory=K256PrivateKey.generate)
     rotation_key: PrivateKey = field(default_factory=K256PrivateKey.generate)
     logins: dict[str, Login] = field(default_factory=dict)
+    scopes: dict[str, str] = field(default_factory=dict)
+    """What references in tokens stand for."""
     asked: list[Asked] = field(default_factory=list)
     answer: Answerer | None = None
     _http: aiohttp.ClientSession | None = None
@@ -134,6 +137,23 @@ class Entryway:
         now_s = int(time.time())
         usual = {"scope": scope, "sub": did, "aud": self.pds_did, "iat": now_s, "exp": now_s + 7200}
         return sign(self.jwt_key, "at+jwt", usual | claims)
+
+    def oauth_access(self, did: str, jkt: str, scope: str = "atproto", **claims: Any) -> str:
+        """An access token of an OAuth client for the PDS. A claim that is None is left out."""
+        now_s = int(time.time())
+        usual = {
+            "jti": f"tok-{secrets.token_hex(16)}",
+            "sub": did,
+            "iat": now_s,
+            "exp": now_s + 3600,
+            "aud": self.pds_did,
+            "cnf": {"jkt": jkt},
+            "client_id": "http://localhost",
+            "iss": self.url,
+            "scope": scope,
+        }
+        told = {name: value for name, value in (usual | claims).items() if value is not None}
+        return sign(self.jwt_key, "at+jwt", told)
 
     def refresh(self, did: str, **claims: Any) -> str:
         """A refresh token, for the entryway itself."""
@@ -218,6 +238,7 @@ class Entryway:
     async def _serve(self, asked: Asked) -> Any:
         own = {
             f"{_SERVER}createSession": self._create_session,
+            "com.atproto.temp.dereferenceScope": self._dereference,
             f"{_SERVER}refreshSession": self._refresh_session,
             f"{_SERVER}getSession": self._get_session,
             f"{_SERVER}activateAccount": self._activate,
@@ -236,6 +257,12 @@ class Entryway:
             if named and body["password"] == login.password:
                 return self._session(login)
         raise _refused(401, "AuthenticationRequired", "Invalid identifier or password")
+
+    async def _dereference(self, asked: Asked) -> Any:
+        name = URL(asked.path, encoded=True).query["scope"]
+        if name not in self.scopes:
+            raise _refused(400, "InvalidScopeReference", "Unknown scope")
+        return {"scope": self.scopes[name]}
 
     async def _refresh_session(self, asked: Asked) -> Any:
         return self._session(self.logins[asked.claims["sub"]])

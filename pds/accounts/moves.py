@@ -6,6 +6,7 @@ of a session at the other server is sealed by its callers.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -18,6 +19,7 @@ from repo.syntax import Did
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS holdfast_move (
   did TEXT PRIMARY KEY,
+  id TEXT NOT NULL,
   isIn INTEGER NOT NULL,
   deviceId TEXT NOT NULL,
   url TEXT NOT NULL,
@@ -37,7 +39,7 @@ CREATE TABLE IF NOT EXISTS holdfast_move (
 ) STRICT, WITHOUT ROWID
 """
 _COLUMNS: Final = (
-    "did, isIn, deviceId, url, step, session, rev, blobs, blobsDone, blobsLost, lossAccepted,"
+    "did, id, isIn, deviceId, url, step, session, rev, blobs, blobsDone, blobsLost, lossAccepted,"
     " problem, said, workerUntil, changedAt"
 )
 
@@ -83,6 +85,8 @@ class Move:
     """An account that moves."""
 
     did: Did
+    id: str
+    """Tells the move from a later one of the same account, which may be to another server."""
     is_in: bool
     """Whether this server is the new one; else it is the old one."""
     device_id: str
@@ -110,7 +114,7 @@ class Move:
 
 
 class Moves:
-    """Finds, begins and changes moves."""
+    """Finds, begins and changes moves. What is meant for a move does not change a later one."""
 
     def __init__(self, db: Database, *, clock: Clock) -> None:
         """Create the table if necessary."""
@@ -140,77 +144,88 @@ class Moves:
 
     async def begin(
         self, did: Did, *, is_in: bool, device_id: str, url: str, step: Step, session: bytes
-    ) -> None:
-        """Begin a move. It replaces an earlier one."""
+    ) -> bool:
+        """Begin a move. False, and nothing changes, while an earlier one is under way."""
         now_s = self._now_s()
-        row = (did, is_in, device_id, url, step, session, now_s, now_s)
-        await write(
-            self._db,
-            lambda: self._db.run(
-                "INSERT OR REPLACE INTO holdfast_move (did, isIn, deviceId, url, step, session,"
+        row = (did, secrets.token_hex(8), is_in, device_id, url, step, session, now_s, now_s)
+
+        def begin() -> bool:
+            self._db.run(
+                "DELETE FROM holdfast_move WHERE did = ? AND step IN ('details', 'done')", (did,)
+            )
+            begun = self._db.value(
+                "INSERT INTO holdfast_move (did, id, isIn, deviceId, url, step, session,"
                 " sessionAt, rev, blobs, blobsDone, blobsLost, lossAccepted, problem, said, worker,"
                 " workerUntil, changedAt)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0, 0, '', '', '', 0, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0, 0, '', '', '', 0, ?)"
+                " ON CONFLICT (did) DO NOTHING RETURNING 1",
                 row,
-            ),
-        )
+            )
+            return begun is not None
 
-    async def advance(self, did: Did, before: Step, after: Step) -> bool:
-        """Make `after` the next step. False, and nothing changes, unless it is `before`."""
+        return await write(self._db, begin)
+
+    async def advance(self, move: Move, before: Step, after: Step, *, worker: str = "") -> bool:
+        """Make `after` the next step. False, and nothing changes, unless it is `before`.
+
+        Nor while another than `worker` has claimed the last question.
+        """
 
         def change() -> bool:
+            now_s = self._now_s()
             changed = self._db.value(
                 "UPDATE holdfast_move SET step = ?, problem = '', said = '', changedAt = ?"
-                " WHERE did = ? AND step = ? RETURNING 1",
-                (after, self._now_s(), did, before),
+                " WHERE did = ? AND id = ? AND step = ?"
+                " AND (step <> 'code' OR worker = ? OR workerUntil < ?) RETURNING 1",
+                (after, now_s, move.did, move.id, before, worker, now_s),
             )
             return changed is not None
 
         return await write(self._db, change)
 
-    async def set_session(self, did: Did, session: bytes | None) -> None:
+    async def set_session(self, move: Move, session: bytes | None) -> None:
         """Keep another session at the other server; None to keep none."""
-        await self._update(did, "session = ?, sessionAt = ?", session, self._now_s())
+        await self._update(move, "session = ?, sessionAt = ?", session, self._now_s())
 
-    async def set_copied(self, did: Did, *, rev: str, blobs: int) -> None:
+    async def set_copied(self, move: Move, *, rev: str, blobs: int) -> None:
         """Note what there is to copy."""
         changes = "rev = ?, blobs = ?, blobsDone = 0, blobsLost = 0, lossAccepted = 0"
-        await self._update(did, changes, rev, blobs)
+        await self._update(move, changes, rev, blobs)
 
-    async def set_progress(self, did: Did, *, done: int, lost: int) -> None:
+    async def set_progress(self, move: Move, *, done: int, lost: int) -> None:
         """Note how many blobs have been copied."""
-        await self._update(did, "blobsDone = ?, blobsLost = ?", done, lost)
+        await self._update(move, "blobsDone = ?, blobsLost = ?", done, lost)
 
-    async def accept_loss(self, did: Did) -> None:
+    async def accept_loss(self, move: Move) -> None:
         """Note that the person goes on without the blobs that are lost."""
-        await self._update(did, "lossAccepted = 1")
+        await self._update(move, "lossAccepted = 1")
 
-    async def set_problem(self, did: Did, problem: str, said: str = "") -> None:
+    async def set_problem(self, move: Move, problem: str, said: str = "") -> None:
         """Note why the background stopped; an empty `problem` lets it go on."""
-        await self._update(did, "problem = ?, said = ?", problem, said)
+        await self._update(move, "problem = ?, said = ?", problem, said)
 
-    async def claim(self, did: Did, worker: str, *, for_s: int) -> bool:
-        """Promise to copy for some seconds. False if another worker has promised it."""
+    async def claim(self, move: Move, worker: str, *, for_s: int) -> bool:
+        """Promise to work on it for some seconds. False if another has, or the move is over."""
         now_s = self._now_s()
 
         def claim() -> bool:
             claimed = self._db.value(
                 "UPDATE holdfast_move SET worker = ?, workerUntil = ?"
-                " WHERE did = ? AND (worker = ? OR workerUntil < ?) RETURNING 1",
-                (worker, now_s + for_s, did, worker, now_s),
+                " WHERE did = ? AND id = ? AND (worker = ? OR workerUntil < ?) RETURNING 1",
+                (worker, now_s + for_s, move.did, move.id, worker, now_s),
             )
             return claimed is not None
 
         return await write(self._db, claim)
 
-    async def release(self, did: Did, worker: str) -> None:
+    async def release(self, move: Move, worker: str) -> None:
         """End such a promise."""
         await write(
             self._db,
             lambda: self._db.run(
                 "UPDATE holdfast_move SET worker = '', workerUntil = 0"
-                " WHERE did = ? AND worker = ?",
-                (did, worker),
+                " WHERE did = ? AND id = ? AND worker = ?",
+                (move.did, move.id, worker),
             ),
         )
 
@@ -231,20 +246,21 @@ class Moves:
 
         await write(self._db, forget)
 
-    async def forget(self, did: Did) -> None:
-        """Forget the move of an account. An unknown one is ignored."""
-        await write(self._db, lambda: self.erase(did))
+    async def forget(self, move: Move) -> None:
+        """Forget a move. An unknown one is ignored."""
+        sql = "DELETE FROM holdfast_move WHERE did = ? AND id = ?"
+        await write(self._db, lambda: self._db.run(sql, (move.did, move.id)))
 
     def erase(self, did: Did) -> None:
-        """Forget it, inside a transaction."""
+        """Forget the move of an account that is deleted, inside a transaction."""
         self._db.run("DELETE FROM holdfast_move WHERE did = ?", (did,))
 
-    async def _update(self, did: Did, changes: str, *values: Any) -> None:
+    async def _update(self, move: Move, changes: str, *values: Any) -> None:
         await write(
             self._db,
             lambda: self._db.run(
-                f"UPDATE holdfast_move SET {changes}, changedAt = ? WHERE did = ?",
-                (*values, self._now_s(), did),
+                f"UPDATE holdfast_move SET {changes}, changedAt = ? WHERE did = ? AND id = ?",
+                (*values, self._now_s(), move.did, move.id),
             ),
         )
 
@@ -257,8 +273,8 @@ class Moves:
 
 
 def _move_of(row: tuple[Any, ...]) -> Move:
-    did, is_in, device_id, url, step, session, rev, blobs, done, lost, accepted, *rest = row
+    did, id_, is_in, device_id, url, step, session, rev, blobs, done, lost, accepted, *rest = row
     return Move(
-        *(did, bool(is_in), device_id, url, Step(step), session, rev, blobs, done, lost),
+        *(did, id_, bool(is_in), device_id, url, Step(step), session, rev, blobs, done, lost),
         *(bool(accepted), *rest),
     )

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS holdfast_admin_factor (
 ) STRICT
 """
 _ADD: Final = (
-    "INSERT OR REPLACE INTO holdfast_admin_factor"
+    "INSERT OR IGNORE INTO holdfast_admin_factor"
     " (id, secret, lastStep, createdAt, wrong, wrongUntil) VALUES (1, ?, ?, ?, 0, 0)"
 )
 _REMOVE: Final = "DELETE FROM holdfast_admin_factor"
@@ -88,14 +88,22 @@ class AdminSecondFactor:
         return secret if self._clock() - int(offered_at) <= _OFFER_S else None
 
     async def set_up(self, secret: str, code: str) -> bool:
-        """Store a secret if `code` shows that the app has it; return whether it does."""
+        """Store a secret if `code` shows that the app has it; return whether it is stored.
+
+        Not while another is: who has only the password must not put an app of their own in its
+        place.
+        """
         now_s = self._clock()
         step = find_step(secret, code, now_s=now_s)
         if step is None:
             return False
         row = (self._sealer.seal(secret.encode(), purpose=_STORED), step, int(now_s))
-        await write(self._db, lambda: self._db.run(_ADD, row))
-        return True
+
+        def add() -> bool:
+            self._db.run(_ADD, row)
+            return self._db.changes > 0
+
+        return await write(self._db, add)
 
     async def check(self, code: str) -> bool:
         """Use a code up; return whether it was right. Raises `TooManyWrongCodes`."""

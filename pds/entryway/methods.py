@@ -9,13 +9,16 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+import orjson
+
 from pds.accounts.errors import UnknownAccount
+from pds.api.server.sessions import ABOUT_EMAIL
 from pds.entryway.exchange import as_administrator, as_sent, ask, service_token
 from pds.entryway.handles import follow_handle
 from pds.entryway.signup import create_account
 from pds.lifecycle.acting import get_acting_account
 from pds.xrpc.auth import method_of
-from pds.xrpc.call import Answer, XrpcCall
+from pds.xrpc.call import Answer, JsonBytes, XrpcCall
 from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethod
 
@@ -38,6 +41,17 @@ async def _as_account(call: XrpcCall) -> Answer:
 
 async def _as_sent(call: XrpcCall) -> Answer:
     return await ask(call, as_sent(call))
+
+
+async def _get_session(call: XrpcCall) -> Answer:
+    """Ask the entryway, and leave out of its answer what the client may not see."""
+    answer = await _as_account(call)
+    if call.user.granted.allows_account("email", "read"):
+        return answer
+    if not isinstance(answer, JsonBytes):
+        raise TypeError("the method has an output")
+    output = orjson.loads(answer.data)
+    return {name: value for name, value in output.items() if name not in ABOUT_EMAIL}
 
 
 async def _refresh_session(call: XrpcCall) -> Answer:
@@ -91,13 +105,14 @@ _OPEN: Final = Way(_as_sent, _SENT.words, is_open=True)
 _ADMIN: Final = Way(_as_administrator, "asks the entryway, as its administrator")
 _INVITES: Final = Way(_no_invites, "is refused: the entryway has the invite codes")
 _SERVER_OF_ACCOUNT: Final = (
-    "createAppPassword listAppPasswords revokeAppPassword getAccountInviteCodes getSession "
+    "createAppPassword listAppPasswords revokeAppPassword getAccountInviteCodes "
     "requestEmailConfirmation confirmEmail requestEmailUpdate updateEmail requestAccountDelete "
     "deactivateAccount"
 )
 
 WAYS: Final[Mapping[str, Way]] = {
     **_each("server", _SERVER_OF_ACCOUNT, _ACCOUNT),
+    **_each("server", "getSession", Way(_get_session, _ACCOUNT.words)),
     **_each("identity", "requestPlcOperationSignature signPlcOperation", _ACCOUNT),
     **_each("identity", "updateHandle", Way(_update_handle, _ACCOUNT.words)),
     **_each("admin", "sendEmail", Way(_send_email, _ACCOUNT.words)),

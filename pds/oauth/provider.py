@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from database.timestamps import Clock
 from identity.http import SafeHttp
 from pds.accounts.accounts import Accounts
+from pds.oauth.access import OAuthAccess
 from pds.oauth.authorization import Authorization
 from pds.oauth.clients.assertions import ClientAssertions, UnknownAssertionKey
 from pds.oauth.clients.authentication import ClientAuth
@@ -93,6 +94,7 @@ class OAuth:
             expand_scope=permission_sets.expand,
             clock=clock,
         )
+        self.access = OAuthAccess(issuer, self.proofs, self.tokens)
         self.sessions = AccountSessions(db, clock=clock)
         self.sweep = SessionSweep(db, clock=clock)
         self.sign_ins = SignIns(db, clock=clock)

@@ -39,7 +39,7 @@ from pds.xrpc.oauth_demands import OAuthDemand
 
 if TYPE_CHECKING:
     from pds.context import AppContext
-    from pds.oauth.provider import OAuth
+    from pds.oauth.access import OAuthAccess
 
 _SCHEMES: Final = frozenset({"basic", "bearer", "dpop"})
 _ADMIN_USER: Final = "admin"
@@ -71,8 +71,10 @@ class Authentication:
             return
         if credentials.token_id is None:
             self._ctx.session_tokens.ensure_current(credentials.did, credentials.issued_at)
-        elif self._ctx.oauth is None or not self._ctx.oauth.tokens.is_current(credentials.token_id):
-            raise InvalidOAuthToken("Invalid token")
+        else:
+            self._ctx.oauth_access.tokens.ensure_current(
+                credentials.did, credentials.token_id, credentials.issued_at
+            )
 
 
 async def note_action(ctx: AppContext, request: web.Request, action: str, subject: str) -> None:
@@ -96,8 +98,8 @@ def user(
     @demands(f"session ({_scopes_in_words(scopes)}){refused}; OAuth: {oauth.words}")
     async def authenticate(ctx: AppContext, request: web.Request) -> UserCredentials:
         scheme, token = _require_header(request)
-        if scheme == "dpop" and ctx.oauth is not None:
-            credentials = await _verify_oauth(ctx.oauth, request, token)
+        if scheme == "dpop":
+            credentials = await _verify_oauth(ctx.oauth_access, request, token)
         else:
             credentials = _verify_access(ctx, _bearer(scheme, token), scopes)
         if refuse_takendown:
@@ -119,8 +121,8 @@ def optional_user(scopes: frozenset[SessionScope] = STANDARD) -> Authenticator:
         scheme, value = _parse_header(request)
         if scheme == "basic":
             return await _verify_admin(ctx, request, value)
-        if scheme == "dpop" and ctx.oauth is not None:
-            return await _verify_oauth(ctx.oauth, request, value)
+        if scheme == "dpop":
+            return await _verify_oauth(ctx.oauth_access, request, value)
         return _verify_access(ctx, _bearer(scheme, value), scopes)
 
     return authenticate
@@ -224,12 +226,14 @@ def _verify_access(ctx: AppContext, token: str, scopes: frozenset[SessionScope])
     return UserCredentials(claims.did, claims.scope, claims.issued_at)
 
 
-async def _verify_oauth(oauth: OAuth, request: web.Request, token: str) -> UserCredentials:
+async def _verify_oauth(oauth: OAuthAccess, request: web.Request, token: str) -> UserCredentials:
     session = await verify_access(oauth, request, token)
     granted = GrantedScopes.of(session.scope)
     if ATPROTO not in granted.values:
         raise InvalidOAuthToken("Invalid scope (expected one of: atproto)")
-    return UserCredentials(session.did, None, granted=granted, token_id=session.token_id)
+    return UserCredentials(
+        session.did, None, session.issued_at, granted=granted, token_id=session.token_id
+    )
 
 
 async def _verify_admin(ctx: AppContext, request: web.Request, encoded: str) -> AdminCredentials:

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from pds.fairness.pace import Pace
-from pds.xrpc.decoding import ENCODINGS, encoding_of, unpack
+from pds.xrpc.decoding import ENCODINGS, UNPACKED, encoding_of, unpack
 from pds.xrpc.errors import XrpcError, invalid_request
 from repo.lexicon import MethodSchema
 
@@ -99,9 +99,15 @@ async def read_bounded(request: web.Request, limit_bytes: int) -> bytes:
     """Read the whole body, decompressed. Raises `XrpcError`: 413 beyond the limit, 408 if slow."""
     if (request.content_length or 0) > limit_bytes:
         raise _too_large()
-    reading = _read_bounded(request, limit_bytes)
+    if not request.content.is_eof():
+        return await _in_time(_read_bounded(request, limit_bytes), JSON_S)
     # Usually all of it came with the head, and needs no timer.
-    return await (reading if request.content.is_eof() else _in_time(reading, JSON_S))
+    if encoding_of(request) not in UNPACKED:
+        return await _read_bounded(request, limit_bytes)
+    body = request.content.read_nowait()
+    if len(body) > limit_bytes:
+        raise _too_large()
+    return body
 
 
 def may_be_large(request: web.Request) -> bool:

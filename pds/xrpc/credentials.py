@@ -30,7 +30,7 @@ class UserCredentials:
     scope: SessionScope | None
     """What kind of session it is; None for an OAuth client."""
     issued_at: float = 0
-    """When the token of a session was issued, in Unix seconds."""
+    """When the token of a session, or of an entryway, was issued, in Unix seconds."""
     granted: GrantedScopes = ALL_GRANTED
     """What OAuth scopes allow; for a session everything, for it is limited by its kind."""
     token_id: str | None = None

@@ -15,7 +15,9 @@ from aiohttp import web
 
 from pds.xrpc.errors import XrpcError, invalid_request
 
-ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+UNPACKED: Final = frozenset({"", "identity"})
+"""The encodings that leave a body unchanged."""
+ENCODINGS: Final = UNPACKED | {"gzip", "deflate"}
 """The supported encodings, in lower case."""
 
 _PART_BYTES: Final = 64 * 1024
@@ -37,7 +39,7 @@ def unpack(parts: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
     """
     if encoding not in ENCODINGS:
         raise XrpcError(415, message="unsupported content-encoding")
-    return parts if encoding in ("", "identity") else _unpack(parts, encoding)
+    return parts if encoding in UNPACKED else _unpack(parts, encoding)
 
 
 async def _unpack(parts: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:

@@ -21,6 +21,7 @@ from pds.fairness.turns import TooBusy
 from pds.lifecycle import errors as lifecycle_errors
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
+from pds.oauth.entryway.scope_references import ScopesUnavailable
 from pds.oauth.errors import OAuthError
 from pds.oauth.scopes.missing import ScopeMissing
 from pds.pending.import_turns import ImportUnderWay
@@ -133,6 +134,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     lifecycle_errors.NoSignups: (400, "InvalidRequest"),
     lifecycle_errors.PlcOperationRefused: (400, "InvalidRequest"),
     ScopeMissing: (403, "ScopeMissingError"),
+    ScopesUnavailable: (502, "UpstreamFailure"),
     # Mail
     InvalidMail: (400, "InvalidRequest"),
     MailNotSent: (502, "UpstreamFailure"),

@@ -17,7 +17,7 @@ from pds.xrpc.errors import XrpcError
 if TYPE_CHECKING:
     from multidict import CIMultiDict
 
-    from pds.oauth.provider import OAuth
+    from pds.oauth.access import OAuthAccess
     from pds.oauth.tokens.session import OAuthSession
 
 DPOP: Final = "DPoP"
@@ -66,20 +66,22 @@ def _fits(value: str) -> bool:
     return value.isascii() and value.isprintable() and '"' not in value
 
 
-async def verify_access(oauth: OAuth, request: web.Request, token: str) -> OAuthSession:
-    """Verify the access token of a request, and its proof. Raises `OAuthError`.
+async def verify_access(oauth: OAuthAccess, request: web.Request, token: str) -> OAuthSession:
+    """Verify the access token of a request, and its proof.
 
-    Whatever the answer is, it will have the nonce for the next request.
+    Whatever the answer is, it will have the nonce for the next request. Raises `OAuthError`, and
+    `ScopesUnavailable` behind an entryway.
     """
     request[_NONCE] = oauth.proofs.next_nonce()
     jkt = await oauth.proofs.check(
         request.headers.getall(DPOP, ()),
         method=request.method,
         # The client may have another name for the server than the proxy before it.
-        url=oauth.issuer + request.rel_url.raw_path,
+        url=oauth.url + request.rel_url.raw_path,
         access_token=token,
     )
-    return oauth.tokens.verify(token, jkt)
+    session = oauth.tokens.verify(token, jkt)
+    return session if oauth.references is None else await oauth.references.resolve(session)
 
 
 async def add_nonce(request: web.Request, response: web.StreamResponse) -> None:

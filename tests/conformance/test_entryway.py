@@ -12,6 +12,7 @@ from pds.dev.plc_store import PlcStore
 from tests.conformance.client import Client
 from tests.conformance.entryway.behind import Behind
 from tests.conformance.entryway.cases import PARTS
+from tests.conformance.entryway.oauth import outcomes_of
 from tests.entryway import PDS_ADMIN, entryway_in_thread
 from tests.processes import free_port, serve
 from tests.reference import data, plc
@@ -56,6 +57,15 @@ def both(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Iter
             entryway.plc_url = plc_url
             servers.append(Behind(Client(server.url), entryway, run))
         yield servers
+
+
+def test_both_servers_answer_oauth_clients_alike(both: list[Behind]) -> None:
+    ours, theirs = (
+        outcomes_of(behind, behind.run(behind.entryway.sign_up("carol.test", "pw")).did)
+        for behind in both
+    )
+    assert ours["good"][0] == ours["reference"][0] == 200
+    assert ours == theirs
 
 
 def test_both_servers_behave_alike_behind_an_entryway(both: list[Behind]) -> None:

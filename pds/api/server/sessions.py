@@ -20,7 +20,7 @@ from pds.xrpc.oauth_demands import ANY
 from pds.xrpc.responses import find_did_doc
 from repo.syntax import Did
 
-_ABOUT_EMAIL: Final = frozenset({"email", "emailConfirmed", "emailAuthFactor"})
+ABOUT_EMAIL: Final = frozenset({"email", "emailConfirmed", "emailAuthFactor"})
 
 methods = XrpcMethods()
 
@@ -70,7 +70,7 @@ async def get_session(call: XrpcCall) -> Answer:
     account = get_acting_account(ctx, did, hide_takendown=True, absent=_no_user_info(did))
     output = {**_account_output(ctx, account), **await _session_did_doc(ctx, did)}
     if not call.user.granted.allows_account("email", "read"):
-        return {name: value for name, value in output.items() if name not in _ABOUT_EMAIL}
+        return {name: value for name, value in output.items() if name not in ABOUT_EMAIL}
     return output
 
 

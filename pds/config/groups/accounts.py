@@ -75,7 +75,7 @@ class EntrywaySettings(Group):
     jwt_verify_key_hex: str | None = Field(
         None,
         alias="PDS_ENTRYWAY_JWT_VERIFY_KEY_K256_PUBLIC_KEY_HEX",
-        description="secp256k1 public key of the entryway's session tokens, in hex digits",
+        description="secp256k1 public key of the entryway's tokens, in hex digits",
     )
     plc_rotation_key: str | None = Field(
         None,

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from database.errors import DatabaseError
+from pds.fairness.turns import TooBusy
 from pds.lifecycle.migration.copying import Copier
 from pds.lifecycle.migration.errors import MoveProblem
 from pds.lifecycle.migration.moving import Moving
@@ -25,7 +26,7 @@ async def attend_moves(moving: Moving) -> None:
     while True:
         try:
             await look_after_moves(moving, copier)
-        except DatabaseError as exc:
+        except (DatabaseError, TooBusy) as exc:
             _log.warning("moves wait", reason=str(exc))
         await asyncio.sleep(_EVERY_S)
 

@@ -64,29 +64,41 @@ class Copier:
         """Take the steps until the person has to say something, or something fails."""
         worker = self._moving.worker
         async with self._ctx.copying.turn(did):
-            if not await self._moves.claim(did, worker, for_s=_PROMISE_S):
+            move = self._moves.find(did)
+            if move is None or not await self._moves.claim(move, worker, for_s=_PROMISE_S):
                 return
-            renewing = asyncio.create_task(self._renew(did))
+            tasks = [
+                asyncio.create_task(each) for each in (self._take_steps(move), self._renew(move))
+            ]
             try:
-                await self._take_steps(did)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    each.result()
             except MoveProblem as exc:
                 _log.info("a move stopped", did=did, problem=exc.kind, reason=exc.said)
-                await self._moves.set_problem(did, exc.kind, exc.said)
+                await self._moves.set_problem(move, exc.kind, exc.said)
             finally:
-                renewing.cancel()
-                await asyncio.wait((renewing,))
-                await self._moves.release(did, worker)
+                for each in tasks:
+                    each.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await self._moves.release(move, worker)
 
-    async def _renew(self, did: Did) -> None:
-        while True:
+    async def _renew(self, move: Move) -> None:
+        """Return when the move is no longer there, or somebody else's to copy."""
+        claimed = True
+        while claimed:
             await asyncio.sleep(_RENEW_S)
-            await self._moves.claim(did, self._moving.worker, for_s=_PROMISE_S)
+            claimed = await self._moves.claim(move, self._moving.worker, for_s=_PROMISE_S)
 
-    async def _take_steps(self, did: Did) -> None:
-        while (move := self._moves.find(did)) is not None and move.step in COPYING:
+    async def _take_steps(self, begun: Move) -> None:
+        while (
+            (move := self._moves.find(begun.did)) is not None
+            and move.id == begun.id
+            and move.step in COPYING
+        ):
             old, new = self._moving.old(move), self._moving.new(move)
             if move.step is Step.REPOSITORY:
-                await self._copy_repository(did, old, new)
+                await self._copy_repository(move, old, new)
                 following = Step.BLOBS
             elif move.step is Step.BLOBS:
                 await self._copy_blobs(move, old, new)
@@ -94,14 +106,15 @@ class Copier:
             else:
                 await new.put_preferences(await old.preferences())
                 following = Step.REVIEW
-            await self._moves.advance(did, move.step, following)
+            if not await self._moves.advance(move, move.step, following):
+                return
 
-    async def _copy_repository(self, did: Did, old: OldServer, new: NewServer) -> None:
+    async def _copy_repository(self, move: Move, old: OldServer, new: NewServer) -> None:
         # Before the export: a write meanwhile is noticed, and everything is copied once more.
         rev = await old.rev()
         async with old.export() as parts:
             await new.import_repo(parts)
-        await self._moves.set_copied(did, rev=rev, blobs=await new.count_missing())
+        await self._moves.set_copied(move, rev=rev, blobs=await new.count_missing())
 
     async def _copy_blobs(self, move: Move, old: OldServer, new: NewServer) -> None:
         done = lost = 0
@@ -118,14 +131,14 @@ class Copier:
                     lost += 1
                 if time.monotonic() - told_s >= _TELL_EVERY_S:
                     told_s = time.monotonic()
-                    await self._tell(move.did, done, lost)
-        await self._tell(move.did, done, lost)
+                    await self._tell(move, done, lost)
+        await self._tell(move, done, lost)
 
-    async def _tell(self, did: Did, done: int, lost: int) -> None:
-        move = self._moves.find(did)
-        if move is None or move.step is not Step.BLOBS:
+    async def _tell(self, move: Move, done: int, lost: int) -> None:
+        now = self._moves.find(move.did)
+        if now is None or (now.id, now.step) != (move.id, Step.BLOBS):
             raise MoveProblem(Problem.STEP)  # Somebody has cancelled the move.
-        await self._moves.set_progress(did, done=done, lost=lost)
+        await self._moves.set_progress(move, done=done, lost=lost)
 
     async def _copy_blob(self, cid: Cid, old: OldServer, new: NewServer) -> bool:
         """Return whether the blob could be had and stored."""

@@ -128,6 +128,7 @@ class NewHere(Here):
     async def import_repo(self, chunks: AsyncIterable[bytes]) -> None:
         if not self._ctx.settings.service.accepting_repo_imports:
             raise MoveProblem(Problem.NO_IMPORTS)
+        self._expect_copy()
         with _ours():
             await import_repo(self._ctx, self._did, chunks, Sender(f"move {self._did}"))
 
@@ -165,10 +166,17 @@ class NewHere(Here):
 
     async def put_preferences(self, preferences: list[Any]) -> None:
         kept = [one for one in preferences if _is_preference(one)]
+        self._expect_copy()
         with _ours():
             await self._ctx.actor_store.transact(
                 self._did, lambda actor: actor.pref.put(kept, full_access=True)
             )
+
+    def _expect_copy(self) -> None:
+        """Copy nothing over an account that has been activated by other means, and is used."""
+        with _ours():
+            if self.account.active:
+                raise MoveProblem(Problem.TOO_LATE)
 
     async def did_fields(self) -> dict[str, Any]:
         return did_credentials(self._ctx, self.account)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -22,7 +24,8 @@ from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_operation import PlcOperation
 from identity.resolver import DidResolutionError
 from pds.accounts.moves import COPYING, UNDOABLE, Move, Step
-from pds.config.addresses import is_same_server, parse_base_url
+from pds.config.addresses import is_same_server, normal_base_url, parse_base_url
+from pds.fairness.turns import TooBusy
 from pds.lifecycle.migration.errors import MoveProblem, OtherServerRefused, Problem
 from pds.lifecycle.migration.here import NewHere, OldHere
 from pds.lifecycle.migration.other_server import OtherServer, Tokens, text_in, texts_in
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 CREATE: Final = "com.atproto.server.createAccount"
 _LOGIN: Final = "com.atproto.server.createSession"
 MAX_ROTATION_KEYS: Final = 10
+_POINTING_S: Final = 150
+"""Longer than the other server may take to sign an operation, or to send one."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -80,9 +85,9 @@ class Moving:
         """Return the other server, with the session there if it is kept."""
 
         async def keep(tokens: Tokens) -> None:
-            await self._moves.set_session(move.did, self._seal(move.did, tokens))
+            await self._moves.set_session(move, self._seal(move.did, tokens))
 
-        return OtherServer(self.ctx.proxy_http, move.url, self._tokens_of(move.did), on_tokens=keep)
+        return OtherServer(self.ctx.proxy_http, move.url, self._tokens_of(move), on_tokens=keep)
 
     # --- Moving in
 
@@ -115,16 +120,17 @@ class Moving:
             is_begun = move is not None and move.is_in and move.step is not Step.DONE
             raise MoveProblem(Problem.HERE if is_begun else Problem.FORMER)
         session = await self._sign_in(OtherServer(self.ctx.proxy_http, url), did, password, code)
-        await self._moves.begin(
+        if not await self._moves.begin(
             did, is_in=True, device_id=device_id, url=url, step=Step.DETAILS, session=session
-        )
+        ):
+            raise MoveProblem(Problem.STEP)
 
     async def reconnect(self, move: Move, *, password: str, code: str) -> None:
         """Sign in at the other server again, as its session is not kept for long."""
         server = OtherServer(self.ctx.proxy_http, move.url)
         session = await self._sign_in(server, move.did, password, code)
-        await self._moves.set_session(move.did, session)
-        await self._moves.set_problem(move.did, "")
+        await self._moves.set_session(move, session)
+        await self._moves.set_problem(move, "")
 
     async def contents(self, move: Move) -> Contents:
         """Return what there is to move."""
@@ -150,12 +156,21 @@ class Moving:
             await create_account(self.ctx, signup)
         except RepoExists as exc:
             raise MoveProblem(Problem.HERE) from exc
-        await self._moves.advance(move.did, Step.DETAILS, Step.REPOSITORY)
+        await self._moves.advance(move, Step.DETAILS, Step.REPOSITORY)
 
     async def adopt(self, move: Move) -> None:
-        """Go on with an account that was created just before a crash."""
-        if move.step is Step.DETAILS:
-            await self._moves.advance(move.did, Step.DETAILS, Step.REPOSITORY)
+        """Go on with an account that was created just before a crash.
+
+        One that has been moved here by other means has newer data: nothing is copied over it.
+        """
+        if move.step is not Step.DETAILS:
+            return
+        account = self.ctx.accounts.find_account(move.did, include_inactive=True)
+        if account is not None and (account.active or await self.new(move).is_named()):
+            await self._sign_out(move)
+            await self._moves.forget(move)
+        elif account is not None:
+            await self._moves.advance(move, Step.DETAILS, Step.REPOSITORY)
 
     async def suggest_handle(self, move: Move, handle: str) -> str:
         """Return the handle if it is under a domain of the person's, else one of this server."""
@@ -169,7 +184,10 @@ class Moving:
     async def look_at(self, address: str) -> tuple[str, dict[str, Any]]:
         """Return the URL of a new server, and what it says of itself."""
         try:
-            url = parse_base_url(address)
+            url = normal_base_url(parse_base_url(address))
+            parts = urlsplit(url)
+            if "@" in parts.netloc or parts.path or parts.query or parts.fragment:
+                raise ValueError("the address of a server is its name alone")
         except ValueError as exc:
             raise MoveProblem(Problem.UNKNOWN, str(exc)) from exc
         if is_same_server(url, self.ctx.settings.public_url):
@@ -180,7 +198,7 @@ class Moving:
     async def begin_out(self, did: Did, url: str, wanted: Newcomer, *, device_id: str) -> None:
         """Create the account at a new server, deactivated, and begin to move out."""
         earlier = self._moves.find(did)
-        if earlier is not None and earlier.step in (Step.ACTIVATE, Step.LEAVE):
+        if earlier is not None and earlier.step is not Step.DONE:
             raise MoveProblem(Problem.STEP)
         url, about = await self.look_at(url)
         server = OtherServer(self.ctx.proxy_http, url)
@@ -202,24 +220,26 @@ class Moving:
                 raise refused from None
         else:
             session = self._session_in(answer, did)
-        await self._moves.begin(
+        if not await self._moves.begin(
             did, is_in=False, device_id=device_id, url=url, step=Step.REPOSITORY, session=session
-        )
+        ):
+            raise MoveProblem(Problem.STEP)
 
     # --- Both
 
     async def accept_loss(self, move: Move) -> None:
         """Go on although blobs are missing."""
         _expect(move, Step.REVIEW)
-        await self._moves.accept_loss(move.did)
+        await self._moves.accept_loss(move)
 
     async def copy_again(self, move: Move) -> None:
         """Copy everything that is missing or has changed."""
         if move.step in COPYING:
-            await self._moves.set_problem(move.did, "")
+            await self._moves.set_problem(move, "")
             return
         _expect(move, Step.REVIEW, Step.CODE)
-        await self._moves.advance(move.did, move.step, Step.REPOSITORY)
+        if not await self._moves.advance(move, move.step, Step.REPOSITORY):
+            raise MoveProblem(Problem.STEP)
 
     async def send_code(self, move: Move) -> None:
         """Have the old server mail the code that agrees to the change of the DID."""
@@ -227,7 +247,7 @@ class Moving:
         await self._check_loss(move)
         if move.did.startswith("did:plc:"):
             await self.old(move).send_code()
-        await self._moves.advance(move.did, Step.REVIEW, Step.CODE)
+        await self._moves.advance(move, Step.REVIEW, Step.CODE)
 
     async def other_keys(self, move: Move) -> list[str]:
         """Return rotation keys of the DID that are not the old server's: perhaps the person's."""
@@ -242,24 +262,40 @@ class Moving:
         `keep` are rotation keys to keep, stronger than those of the new server.
         """
         _expect(move, Step.CODE)
+        # Nobody may cancel the move, and so delete the copy, while the operation is on its way.
+        worker = secrets.token_hex(8)
+        await self._claim(move, worker)
+        try:
+            await self._point_did(move, worker, code, keep)
+        finally:
+            await self._moves.release(move, worker)
+
+    async def _point_did(self, move: Move, worker: str, code: str, keep: Collection[str]) -> None:
         new = self.new(move)
         # The answer to an operation may have been lost.
         if not await new.is_named():
             await self._check_loss(move)
             if await self.old(move).rev() != move.rev:
-                await self._moves.advance(move.did, Step.CODE, Step.REPOSITORY)
+                await self._moves.advance(move, Step.CODE, Step.REPOSITORY, worker=worker)
                 raise MoveProblem(Problem.CHANGED)
             if not move.did.startswith("did:plc:"):
                 raise MoveProblem(Problem.DOCUMENT)
-            await self._change_did(move, new, code, keep)
-        await self._moves.advance(move.did, Step.CODE, Step.ACTIVATE)
+            operation = await self._signed(move, new, code, keep)
+            await self._claim(move, worker)
+            try:
+                await new.submit(operation)
+            except MoveProblem:
+                if not await new.is_named():
+                    raise
+        if not await self._moves.advance(move, Step.CODE, Step.ACTIVATE, worker=worker):
+            raise MoveProblem(Problem.STEP)
 
     async def finish(self, move: Move) -> None:
         """Activate the account at the new server, and deactivate it at the old one."""
         _expect(move, Step.ACTIVATE, Step.LEAVE)
         if move.step is Step.ACTIVATE:
             await self.new(move).activate()
-            await self._moves.advance(move.did, Step.ACTIVATE, Step.LEAVE)
+            await self._moves.advance(move, Step.ACTIVATE, Step.LEAVE)
         await self.old(move).deactivate()
         await self._end(move, Step.LEAVE)
 
@@ -272,19 +308,24 @@ class Moving:
         """Undo everything: delete the copy, and keep the account where it is."""
         if move.step is not Step.CANCEL:
             _expect(move, *UNDOABLE)
-            # The answer to an operation may have been lost.
-            if move.step is Step.CODE and await self.new(move).is_named():
+            # The answer to an operation may have been lost, or another tool has sent one.
+            if move.step is not Step.DETAILS and await self.new(move).is_named():
                 raise MoveProblem(Problem.TOO_LATE)
-            if not await self._moves.advance(move.did, move.step, Step.CANCEL):
+            if not await self._moves.advance(move, move.step, Step.CANCEL):
                 raise MoveProblem(Problem.STEP)
         if move.is_in or move.session is not None:
             await self.new(move).discard()
         await self._sign_out(move)
-        await self._moves.forget(move.did)
+        await self._moves.forget(move)
 
-    async def _change_did(
+    async def _claim(self, move: Move, worker: str) -> None:
+        if not await self._moves.claim(move, worker, for_s=_POINTING_S):
+            raise MoveProblem(Problem.STEP)
+
+    async def _signed(
         self, move: Move, new: NewServer, code: str, keep: Collection[str]
-    ) -> None:
+    ) -> dict[str, Any]:
+        """Return the operation, which is what the person has agreed to and no more."""
         fields = await new.did_fields()
         kept = [key for key in await self.other_keys(move) if key in keep]
         wanted = fields.get("rotationKeys")
@@ -301,11 +342,7 @@ class Moving:
                 raise MoveProblem(Problem.OPERATION)
         except InvalidPlcOperation as exc:
             raise MoveProblem(Problem.OPERATION, str(exc)) from exc
-        try:
-            await new.submit(operation)
-        except MoveProblem:
-            if not await new.is_named():
-                raise
+        return operation
 
     async def _data(self, move: Move) -> PlcData:
         try:
@@ -319,17 +356,19 @@ class Moving:
 
     async def _end(self, move: Move, before: Step) -> None:
         # Noted first: without the session, the last step could not be taken again.
-        await self._moves.advance(move.did, before, Step.DONE)
+        await self._moves.advance(move, before, Step.DONE)
         await self._sign_out(move)
 
     async def _sign_out(self, move: Move) -> None:
         """End the session at the other server, if it answers, and forget it."""
-        tokens = self._tokens_of(move.did)
+        tokens = self._tokens_of(move)
         if tokens is not None:
             server = OtherServer(self.ctx.proxy_http, move.url)
             nsid = "com.atproto.server.deleteSession"
-            self.ctx.later.start(_quietly(partial(server.procedure, nsid, token=tokens.refresh)))
-        await self._moves.set_session(move.did, None)
+            with suppress(TooBusy):  # It expires there by itself.
+                call = partial(server.procedure, nsid, token=tokens.refresh)
+                self.ctx.later.start(_quietly(call))
+        await self._moves.set_session(move, None)
 
     async def _sign_in(self, server: OtherServer, did: Did, password: str, code: str) -> bytes:
         body = {"identifier": did, "password": password}
@@ -351,11 +390,12 @@ class Moving:
         text = orjson.dumps([tokens.access, tokens.refresh])
         return self._sealer.seal(text, purpose=f"move {did}")
 
-    def _tokens_of(self, did: Did) -> Tokens | None:
-        move = self._moves.find(did)
-        if move is None or move.session is None:
+    def _tokens_of(self, move: Move) -> Tokens | None:
+        now = self._moves.find(move.did)
+        # The session of a later move is one at another server, which must not see it.
+        if now is None or now.id != move.id or now.session is None:
             return None
-        text = self._sealer.open(move.session, purpose=f"move {did}")
+        text = self._sealer.open(now.session, purpose=f"move {move.did}")
         return None if text is None else Tokens(*orjson.loads(text))
 
 

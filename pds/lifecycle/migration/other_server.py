@@ -7,6 +7,7 @@ followed, and private addresses are refused, by `SafeHttp`.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ from pds.lifecycle.migration.errors import MoveProblem, OtherServerRefused, Prob
 
 _MAX_JSON_BYTES: Final = 2 * 1024 * 1024
 _SAID_CHARACTERS: Final = 200
+_is_token: Final = re.compile(r"[\x21-\x7e]{1,8192}").fullmatch
+"""What a header can carry."""
 _JSON: Final = "application/json"
 _FRESH_S: Final = 300.0
 """How long a session that was valid is taken for it: access tokens last for an hour or two."""
@@ -53,7 +56,10 @@ class Tokens:
     @classmethod
     def parse(cls, answer: Mapping[str, Any]) -> Tokens:
         """Read them from an answer. Raises `MoveProblem`."""
-        return cls(text_in(answer, "accessJwt"), text_in(answer, "refreshJwt"))
+        access, refresh = (text_in(answer, name) for name in ("accessJwt", "refreshJwt"))
+        if not (_is_token(access) and _is_token(refresh)):
+            raise MoveProblem(Problem.WRONG, "no tokens")
+        return cls(access, refresh)
 
 
 class OtherServer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 _NO_CODES: Final = ("InvalidToken", "ExpiredToken", "TokenRequired")
 _CAR: Final = "application/vnd.ipld.car"
-_MAX_PAGES: Final = 1000
-"""Of lists of blobs: a server may make up as many as it likes."""
+_COUNTING_S: Final = 60.0
+"""For all pages of a list of blobs: a server may make up as many as it likes."""
 
 
 class OldThere:
@@ -175,12 +176,16 @@ async def count_missing(server: OtherServer) -> int:
     """Return how many blobs a server calls missing."""
     total = 0
     after: str | None = None
-    for _page in range(_MAX_PAGES):
-        page = await list_missing(server, after)
-        if not page:
-            return total
-        total, after = total + len(page), str(page[-1])
-    raise MoveProblem(Problem.WRONG, "an endless list of missing blobs")
+    try:
+        # Somebody waits for the page that shows the number.
+        async with asyncio.timeout(_COUNTING_S):
+            while page := await list_missing(server, after):
+                if after is not None and str(page[-1]) <= after:
+                    raise MoveProblem(Problem.WRONG, "an endless list of missing blobs")
+                total, after = total + len(page), str(page[-1])
+    except TimeoutError as exc:
+        raise MoveProblem(Problem.SLOW) from exc
+    return total
 
 
 def _refusal_of_upload(exc: OtherServerRefused, other: Problem) -> Problem:

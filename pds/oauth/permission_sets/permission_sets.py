@@ -49,6 +49,8 @@ class PermissionSets:
         Raises `InvalidScope`: one cannot be found, is no permission set, or there are too many.
         """
         includes = includes_of(scope)
+        if not includes:
+            return {}
         if len(includes) > MAX_SETS:
             raise InvalidScope(f"The scope includes more than {MAX_SETS} permission sets")
         nsids = tuple(dict.fromkeys(include.nsid for include in includes))

@@ -35,7 +35,6 @@ CREATE INDEX IF NOT EXISTS holdfast_used_expires_at ON holdfast_used (expires_at
 _ADD: Final = """
 INSERT INTO holdfast_used (id, expires_at) VALUES (?1, ?3)
 ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at WHERE expires_at <= ?2
-RETURNING 1
 """
 _REMOVE: Final = """
 DELETE FROM holdfast_used WHERE id IN (
@@ -93,7 +92,8 @@ class SqliteReplays:
 
     def _add(self, key: bytes, ttl_s: float) -> bool:
         now_s = self._clock()
-        is_new = bool(self._db.all(_ADD, (key, now_s, now_s + ttl_s)))
+        self._db.run(_ADD, (key, now_s, now_s + ttl_s))
+        is_new = self._db.changes > 0
         self._until_sweep -= 1
         if self._until_sweep <= 0:
             self._until_sweep = _SWEEP_EVERY

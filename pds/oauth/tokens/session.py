@@ -9,7 +9,7 @@ from repo.syntax import Did
 
 @dataclass(slots=True, frozen=True)
 class OAuthSession:
-    """The session of a verified access token. `expires_at` is in Unix seconds."""
+    """The session of a verified access token. Times are in Unix seconds."""
 
     did: Did
     client_id: str
@@ -18,6 +18,8 @@ class OAuthSession:
     token_id: str
     device_id: str | None
     expires_at: float
+    issued_at: float = 0
+    """When an entryway issued the token."""
 
 
 @dataclass(slots=True, frozen=True)

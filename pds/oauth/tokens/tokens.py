@@ -10,7 +10,7 @@ from database.retry import write
 from database.timestamps import Clock
 from pds.accounts.access_cutoffs import read_cutoff
 from pds.oauth.clients.authentication import ClientAuth
-from pds.oauth.errors import InvalidDpopProof, InvalidGrant, InvalidToken
+from pds.oauth.errors import InvalidGrant, InvalidToken
 from pds.oauth.replay.store import ReplayStore
 from pds.oauth.tokens.access_tokens import AccessToken, AccessTokens
 from pds.oauth.tokens.checks import check_client, check_code_grant
@@ -182,10 +182,7 @@ class OAuthTokens:
         """
         now_s = self._clock()
         token = self._access.read(access_token, now_s=now_s)
-        if jkt is None:
-            raise InvalidDpopProof("DPoP proof required")
-        if token.jkt != jkt:
-            raise InvalidToken("Invalid DPoP key binding")
+        token.check_bound_to(jkt)
         found = self._rows.find_granted(token.token_id)
         if found is None:
             raise InvalidToken("Invalid token")
@@ -201,6 +198,11 @@ class OAuthTokens:
     def is_current(self, token_id: str) -> bool:
         """Whether the session of an access token that was verified goes on, with that token."""
         return self._rows.is_current(token_id)
+
+    def ensure_current(self, did: Did, token_id: str, issued_at: float) -> None:
+        """Raise `InvalidToken` if the session of a token that was verified has ended."""
+        if not self.is_current(token_id):
+            raise InvalidToken("Invalid token")
 
     def _check_refresh(
         self, client: TokenClient, auth: ClientAuth, session: TokenRow, jkt: str | None

@@ -13,7 +13,7 @@ from pds.reporting import format_size
 from pds.repos.usage import read_account_usage
 from pds.translations.language import deferred as _
 from pds.web.admin.account_steps import DANGEROUS, STEPS, StepRefused
-from pds.web.admin.desk import AdminVisit, Desk
+from pds.web.admin.desk import ROOT, AdminVisit, Desk
 from pds.web.admin.log import ACTIONS
 from pds.web.admin.views import LONGEST, AccountView, path_of
 from pds.web.pages.errors import PageError
@@ -69,7 +69,7 @@ async def _step(name: str, step: Step, visit: AdminVisit, form: Form) -> web.Str
         return visit.page(
             "new_password.html", account=AccountView.of(account), password=done.secret
         )
-    path = "/accounts" if done.is_gone else f"/accounts/{account.did}"
+    path = "/accounts" if done.is_gone else path_of(account.did).removeprefix(ROOT)
     return visit.back(path, done.notice, handle=account.shown_handle)
 
 

@@ -167,7 +167,7 @@ async def _set(visit: AdminVisit, form: Form, ref: str | None) -> web.StreamResp
     action = "restore-blob" if ref is None else "takedown-blob"
     await visit.note(action, account.did, f"{cid} {kept or ''}".strip())
     notice = _("The file is no longer taken down.") if ref is None else _("The file is taken down.")
-    return visit.back(f"/accounts/{account.did}/blobs", notice)
+    return visit.back(f"{path_of(account.did).removeprefix(ROOT)}/blobs", notice)
 
 
 def _row(blob: StoredBlob, account: ActorAccount) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pds.web.pages.form import Form
 from pds.web.pages.strangers_texts import on_one_line
 
 _ACCOUNT: Final = "admin"
+_HAS_ONE: Final = _("Remove the second factor first, with a code of it.")
 
 
 def security_routes(desk: Desk) -> Iterator[web.RouteDef]:
@@ -49,12 +50,16 @@ async def _show(visit: AdminVisit) -> web.StreamResponse:
 
 
 async def _offer(visit: AdminVisit, _form: Form) -> web.StreamResponse:
+    if visit.admin.second_factor.is_set:
+        return visit.back("/security", _HAS_ONE)
     secret, sealed = visit.admin.second_factor.offer()
     return _set_up(visit, secret, sealed)
 
 
 async def _confirm(visit: AdminVisit, form: Form) -> web.StreamResponse:
     factor, sealed = visit.admin.second_factor, form.text("offer")
+    if factor.is_set:
+        return visit.back("/security", _HAS_ONE)
     secret = factor.offered(sealed)
     if secret is None:
         return visit.back("/security", _("This has taken too long. Please begin again."))

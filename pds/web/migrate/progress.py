@@ -125,7 +125,7 @@ class ProgressPage:
 
     async def _forget(self, _visit: Visit, move: Move, _form: Form) -> str:
         if move.step is Step.DONE:
-            await self._moves.forget(move.did)
+            await self._moves.forget(move)
         return ""
 
     async def _page(
@@ -134,9 +134,14 @@ class ProgressPage:
         move = self._moves.find(person.account.did)
         if move is None:
             return visit.redirect("/migrate")
-        await self._moving.adopt(move)
+        try:
+            await self._moving.adopt(move)
+        except MoveProblem as exc:
+            problem = problem or exc
         self._copier.start(move.did)
-        move = self._moves.find(move.did) or move
+        move = self._moves.find(move.did)
+        if move is None:
+            return visit.redirect("/migrate")
         kind, said = (problem.kind, problem.said) if problem else (move.problem, move.said)
         keys: list[str] = []
         missing = 0

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pds.jose.jwt import (
     InvalidJwt,
@@ -14,6 +16,7 @@ from pds.jose.jwt import (
     SigningKey,
     VerifyingKey,
     read_unverified_jwt,
+    read_unverified_jwt_again,
     sign_jwt,
     verify_jwt,
 )
@@ -225,3 +228,50 @@ def test_what_cannot_be_read_is_refused_before_there_is_a_key(fault: str) -> Non
         return
     with pytest.raises(InvalidJwt):
         read_unverified_jwt(broken(SECRET)[fault], max_length=MAX)
+
+
+@by_key
+def test_a_token_with_a_known_header_is_read_as_any_other(
+    key: SigningKey, public: VerifyingKey
+) -> None:
+    header = read_unverified_jwt(sign_jwt(key, {}, typ="at+jwt"), max_length=MAX).header
+    token = sign_jwt(key, CLAIMS, typ="at+jwt")
+    found = read_unverified_jwt_again(token, header, max_length=MAX)
+    assert found is not None
+    assert found == read_unverified_jwt(token, max_length=MAX)
+    assert found.is_signed_by(public)
+
+
+_SOME = sign_jwt(SECRET, {"a": 1}, typ="at+jwt")
+_HEADER_TEXT, _CLAIMS_TEXT, _SIGNATURE_TEXT = _SOME.split(".")
+_ALPHABET = st.sampled_from("AQgw09az-_=.+/ \n\té\ud800")
+
+
+@given(
+    st.sampled_from((_CLAIMS_TEXT, _CLAIMS_TEXT + "=", "", "W10", "bnVsbA", "eyJhIjoxfQ==")),
+    st.sampled_from((_SIGNATURE_TEXT, _SIGNATURE_TEXT + "=", "", "AB", "AA==")),
+    st.text(_ALPHABET, max_size=4),
+    st.integers(0, 100),
+)
+def test_a_known_header_makes_no_other_text_a_token(
+    claims: str, signature: str, inserted: str, at: int
+) -> None:
+    rest = f".{claims}.{signature}"
+    token = _HEADER_TEXT + rest[:at] + inserted + rest[at:]
+    header = read_unverified_jwt(_SOME, max_length=MAX).header
+    # What begins with another header is never asked about.
+    if token.partition(".")[0] != _HEADER_TEXT:
+        return
+    found = read_unverified_jwt_again(token, header, max_length=MAX)
+    try:
+        expected = read_unverified_jwt(token, max_length=MAX)
+    except InvalidJwt:
+        assert found is None
+    else:
+        assert found in (None, expected)
+
+
+@pytest.mark.parametrize("max_length", [len(_SOME) - 1, 0])
+def test_a_known_header_makes_no_token_short(max_length: int) -> None:
+    header = read_unverified_jwt(_SOME, max_length=MAX).header
+    assert read_unverified_jwt_again(_SOME, header, max_length=max_length) is None

@@ -37,12 +37,11 @@ class OAuthCaller:
         self, method: str, path: str, *, nonce: str | None = "", **claims: Any
     ) -> dict[str, str]:
         """The headers of one request; by default with a nonce that is accepted."""
-        oauth = self.pds.ctx.oauth
-        assert oauth is not None
+        access = self.pds.ctx.oauth_access
         proof = self.key.proof(
             method,
-            oauth.issuer + path.partition("?")[0],
-            nonce=oauth.proofs.next_nonce() if nonce == "" else nonce,
+            access.url + path.partition("?")[0],
+            nonce=access.proofs.next_nonce() if nonce == "" else nonce,
             now_s=time.time(),
             access_token=self.access_token,
             **claims,
@@ -103,13 +102,14 @@ async def sign_in(pds: Pds, did: str, scope: str) -> OAuthCaller:
         grant,
         redirect_uri=REDIRECT_URI,
         code_verifier=verifier,
-        jkt=_thumbprint(key),
+        jkt=thumbprint(key),
     )
     assert answer.refresh_token is not None
     return OAuthCaller(pds, key, answer.access_token, answer.refresh_token)
 
 
-def _thumbprint(key: ClientKey) -> str:
+def thumbprint(key: ClientKey) -> str:
+    """The thumbprint of a key, to which tokens are bound."""
     jwk = key.jwk
     text = "{" + ",".join(f'"{name}":"{jwk[name]}"' for name in ("crv", "kty", "x", "y")) + "}"
     return base64url_encode(hashlib.sha256(text.encode()).digest()).decode()

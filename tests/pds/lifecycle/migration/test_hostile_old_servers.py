@@ -95,6 +95,16 @@ async def created(moving: Moving, hostile: FakeServer) -> Move:
     return found
 
 
+async def at_last_question(moving: Moving, hostile: FakeServer) -> Move:
+    move = await created(moving, hostile)
+    moves = moving.ctx.accounts.moves
+    await moves.advance(move, Step.REPOSITORY, Step.CODE)
+    await moves.set_copied(move, rev="3aaaaaaaaaaa2", blobs=0)
+    found = moves.find(move.did)
+    assert found is not None
+    return found
+
+
 async def test_a_session_of_another_did_is_none(pds: Pds, hostile: FakeServer) -> None:
     hostile.answers["did"] = lambda _: "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
     with pytest.raises(MoveProblem) as caught:
@@ -127,12 +137,8 @@ async def test_an_operation_that_gives_the_did_something_else_is_not_sent(
 ) -> None:
     """As one by which the old server would keep a key of its own."""
     moving = Moving(pds.ctx)
-    did = (await created(moving, hostile)).did
-    moves = pds.ctx.accounts.moves
-    await moves.advance(did, Step.REPOSITORY, Step.CODE)
-    await moves.set_copied(did, rev="3aaaaaaaaaaa2", blobs=0)
-    move = moves.find(did)
-    assert move is not None
+    move = await at_last_question(moving, hostile)
+    did = move.did
     last = pds.plc.find_last(did)
     assert last is not None
     assert last.data is not None

@@ -13,6 +13,8 @@ from aiohttp.test_utils import TestServer
 from identity.http import SafeHttp
 from pds.lifecycle.migration.errors import MoveProblem, OtherServerRefused, Problem
 from pds.lifecycle.migration.other_server import OtherServer, Patience, Tokens
+from pds.lifecycle.migration.there import count_missing
+from repo.cid import Cid
 
 IMPATIENT = Patience(answer_s=0.05, work_s=0.05, start_s=0.0, bytes_per_s=1e12)
 NSID = "com.atproto.server.getSession"
@@ -134,3 +136,24 @@ async def test_an_expired_session_is_renewed_once_and_kept() -> None:
         assert kept == [Tokens("a2", "r2")]
         ended = OtherServer(found._http, found.url, Tokens("a", "gone"))
         assert (await problem_of(ended)).kind is Problem.SIGNED_OUT
+
+
+@pytest.mark.parametrize("token", ["a\r\nHost: b", "a b", "ä", "a" * 10_000])
+def test_a_token_that_no_header_can_carry_is_none(token: str) -> None:
+    with pytest.raises(MoveProblem) as caught:
+        Tokens.parse({"accessJwt": token, "refreshJwt": "r"})
+    assert caught.value.kind is Problem.WRONG
+
+
+async def test_an_endless_list_of_missing_blobs_is_not_counted() -> None:
+    asked = 0
+
+    async def repeat(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.json_response({"blobs": [{"cid": str(Cid.of_raw(b"x"))}]})
+
+    async with server_of(repeat, patience=Patience()) as client:
+        with pytest.raises(MoveProblem) as caught:
+            await count_missing(client)
+    assert (caught.value.kind, asked) == (Problem.WRONG, 2)

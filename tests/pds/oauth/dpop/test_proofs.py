@@ -87,6 +87,30 @@ async def test_a_key_is_remembered_only_for_what_it_has_signed(
     assert await check(proofs, prove(header={"jwk": {**KEY.jwk, "x5c": ["a" * 3_000]}})) == JKT
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda head, claims, signature: f"{head}.{claims}.{signature[:-1]}",
+        lambda head, claims, signature: f"{head}.{claims}.{signature}A",
+        lambda head, claims, signature: f"{head}.{claims}.{signature[:9]}!{signature[9:]}",
+        lambda head, claims, signature: f"{head}.{claims}.{signature[:9]}\n{signature[9:]}",
+        lambda head, claims, signature: f"{head}.{claims[:9]}.{claims[9:]}.{signature}",
+        lambda head, claims, signature: f"{head}.{claims}.",
+        lambda head, claims, signature: f"{head}.{claims}",
+        lambda head, claims, signature: f"{head}.W10.{signature}",
+        lambda head, claims, signature: f"{head}.{claims}é.{signature}",
+        lambda head, claims, signature: f"{head}.{claims}.{'A' * MAX_PROOF_LENGTH}",
+    ],
+)
+async def test_a_known_key_makes_no_other_text_a_proof(
+    proofs: DpopProofs, prove: Prove, broken: Callable[[str, str, str], str]
+) -> None:
+    assert await check(proofs, prove()) == JKT
+    with pytest.raises(InvalidDpopProof, match="Failed to verify DPoP proof"):
+        await check(proofs, broken(*prove().split(".")))
+    assert await check(proofs, prove()) == JKT
+
+
 def test_the_key_of_the_standard_s_example_has_its_thumbprint() -> None:
     expected = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
     assert Jwk.parse(RFC_9449_JWK).thumbprint() == expected
@@ -190,8 +214,11 @@ async def test_a_wrong_proof_is_refused(
 ) -> None:
     differing = {**differing, **differing.get("claims", {})}
     differing.pop("claims", None)
-    with pytest.raises(InvalidDpopProof, match=expected):
-        await check(proofs, prove(**differing))
+    # Before its key is known, and after.
+    for _ in range(2):
+        with pytest.raises(InvalidDpopProof, match=expected):
+            await check(proofs, prove(**differing))
+        assert await check(proofs, prove()) == JKT
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,21 @@ async def test_a_second_factor_is_asked_for_and_no_code_works_twice(pds: Pds) ->
     assert pds.ctx.administration.second_factor.is_set
 
 
+async def test_a_second_factor_is_not_replaced_without_a_code_of_it(pds: Pds) -> None:
+    admin = await Administrator.signed_in(pds)
+    page = await admin.enter(await admin.open("/admin/security"), "/set-up")
+    secret = page.reply.body.decode().partition("<code>")[2].partition("</code>")[0]
+    own, _ = pds.ctx.administration.second_factor.offer()
+    assert await pds.ctx.administration.second_factor.set_up(own, pyotp.TOTP(own).now())
+    row = pds.ctx.accounts.db.all("SELECT * FROM holdfast_admin_factor")
+    code = pyotp.TOTP(secret.replace(" ", "")).now()
+    page = await admin.enter(page, "/confirm", code=code)
+    assert "Remove the second factor first" in page.text
+    other, _ = pds.ctx.administration.second_factor.offer()
+    assert not await pds.ctx.administration.second_factor.set_up(other, pyotp.TOTP(other).now())
+    assert pds.ctx.accounts.db.all("SELECT * FROM holdfast_admin_factor") == row
+
+
 async def test_codes_are_not_tried_without_end_and_it_is_said_what_to_do(pds: Pds) -> None:
     admin = await Administrator.signed_in(pds)
     factor = pds.ctx.administration.second_factor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pds.accounts.moves import Step
-from repo.syntax import Did
 from tests.pds.conftest import Account
 from tests.pds.web.account.test_signing_in import sign_in
 from tests.pds.web.browser import Browser, Page
@@ -74,7 +73,7 @@ async def test_a_lost_answer_of_the_new_server_does_not_end_the_move(
 ) -> None:
     browser = await sign_in(two.old, mover)
     await begin(two, browser)
-    await two.old.ctx.accounts.moves.forget(Did(mover.did))
+    await two.old.ctx.accounts.moves.forget(move_of(two.old, mover.did))
     assert location(await begin(two, browser)) == "/migrate/move"
 
 

@@ -10,7 +10,7 @@ import pytest
 from identity.fetch import FetchDisconnected
 from identity.plc import PlcError
 from pds.accounts.handle_rules import check_handle
-from pds.accounts.moves import Moves, Step
+from pds.accounts.moves import Move, Moves, Step
 from pds.accounts.quotas import Quota
 from pds.lifecycle.migration import copying
 from pds.lifecycle.migration.attending import look_after_moves
@@ -153,11 +153,13 @@ async def test_what_is_done_is_found_done_if_it_could_not_be_noted(
     class _Killed(BaseException):
         pass
 
-    async def advance(moves: Moves, did: Did, before: Step, after: Step) -> bool:
+    async def advance(
+        moves: Moves, move: Move, before: Step, after: Step, *, worker: str = ""
+    ) -> bool:
         if before not in killed:
             killed.add(before)
             raise _Killed
-        return await real(moves, did, before, after)
+        return await real(moves, move, before, after, worker=worker)
 
     async def until_done(call: Any) -> None:
         for _ in range(4):
@@ -285,8 +287,8 @@ async def test_there_is_no_way_back_once_the_did_names_the_new_server(
     move = move_of(two.new, mover.did)
     with monkeypatch.context() as patch:
 
-        async def nothing(*_: object) -> bool:
-            return False
+        async def nothing(*_: object, **_more: object) -> bool:
+            return True
 
         patch.setattr(Moves, "advance", nothing)
         await Moving(two.new.ctx).point_did(move, two.code)

@@ -1,0 +1,1 @@
+"""Access by the tokens of an entryway, which is then the authorization server."""
