@@ -63,7 +63,10 @@ def check_handle(
 
 
 def service_domain_of(handle: str, service_domains: Sequence[str]) -> str | None:
-    """Return the service domain of a lower-case handle, with its leading dot, or None."""
+    """Return the service domain of a lower-case handle, with its leading dot, or None.
+
+    The first that fits counts, as in the reference: `.people.test` must come before `.test`.
+    """
     return next((domain for domain in service_domains if handle.endswith(domain)), None)
 
 

@@ -134,3 +134,9 @@ def test_an_address_is_kept_in_lower_case(email: str) -> None:
 def test_what_is_no_address_is_refused(email: str) -> None:
     with pytest.raises(EmailNotSupported):
         check_email(email)
+
+
+def test_the_first_domain_that_fits_counts_as_in_the_reference() -> None:
+    specific_first = (".people.test", ".test")
+    assert service_domain_of("alice.people.test", specific_first) == ".people.test"
+    assert service_domain_of("alice.people.test", specific_first[::-1]) == ".test"

@@ -92,3 +92,10 @@ async def test_an_account_that_is_taken_down_is_shown_to_nobody(pds: Pds, alice:
     body = {"subject": subject, "takedown": {"applied": True, "ref": "1"}}
     assert (await pds.post("com.atproto.admin.updateSubjectStatus", body, pds.admin)).status == 200
     assert "sign-in" in location(await browser.open("/account"))
+
+
+async def test_a_wrong_password_is_said_in_the_person_s_language(pds: Pds, alice: Account) -> None:
+    browser = Browser(pds)
+    page = await browser.open("/account/sign-in", lang="de")
+    page = await browser.send(page.form("/sign-in"), username=alice.handle, password="wrong")
+    assert "Das Passwort ist falsch, oder hier gibt es kein Konto dieses Namens." in page.text
