@@ -9,6 +9,7 @@ import pytest
 
 from pds.oauth.entryway.scope_references import MAX_BYTES
 from repo.keys import K256PrivateKey
+from repo.syntax import Did
 from tests.entryway import DID, Entryway, answering, decode, sign
 from tests.pds.api.moderation import make_inactive
 from tests.pds.conftest import Account, Pds
@@ -61,6 +62,23 @@ async def test_a_token_with_its_proof_gives_access_as_far_as_its_scopes_go(
     )
     assert deleted.error == (403, "ScopeMissingError")
     assert 'error="insufficient_scope"' in deleted.headers["WWW-Authenticate"]
+
+
+async def test_a_permission_set_that_is_not_expanded_permits_nothing(
+    pds: Pds, entryway: Entryway, alice: Account
+) -> None:
+    caller = caller_of(pds, entryway, alice.did, "atproto include:app.bsky.authFullApp")
+    assert (await caller.get(STATUS)).status == 200
+    assert (await write(caller, alice.did)).error == (403, "ScopeMissingError")
+
+
+async def test_a_revocation_here_ends_older_tokens(
+    pds: Pds, caller: OAuthCaller, alice: Account
+) -> None:
+    pds.ctx.session_tokens.valid_from[Did(alice.did)] = int(time.time()) + 1
+    reply = await caller.get(STATUS)
+    assert reply.error == (401, "invalid_token")
+    assert reply.json["message"] == "Token has been revoked"
 
 
 async def test_a_token_writes_to_its_own_account_only(
