@@ -33,6 +33,16 @@ _FILE_MODE: Final = 0o644 << 16
 File = tuple[str, AsyncIterable[bytes]]
 
 
+def measure(actor: ActorStoreReader) -> tuple[int, int, int, int]:
+    """Return the numbers of records, blobs and missing blobs, and the bytes used. For a thread."""
+    return (
+        actor.record.count(),
+        actor.blob.count_referenced(),
+        actor.blob.count_missing(),
+        actor.usage.used_bytes(),
+    )
+
+
 async def export_account(ctx: AppContext, did: Did) -> AsyncGenerator[bytes, None]:
     """Yield the bytes of the ZIP file. Raises what `ActorStore.read` raises, and `BlobStoreError`.
 

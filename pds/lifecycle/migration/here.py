@@ -32,6 +32,7 @@ from pds.pending.import_turns import ImportUnderWay, Sender
 from pds.repos.blobs import UNKNOWN_TYPE, receive_blob
 from pds.repos.damage import forget_damage
 from pds.repos.errors import ImportRefused
+from pds.repos.export import measure
 from pds.repos.imports import import_repo
 from pds.repos.quotas import UploadRoom
 from repo.cid import Cid
@@ -61,14 +62,6 @@ class OldHere(Here):
     """This server as the old one: see `OldServer`."""
 
     async def contents(self) -> Contents:
-        def measure(actor: ActorStoreReader) -> tuple[int, int, int, int]:
-            return (
-                actor.record.count(),
-                actor.blob.count_referenced(),
-                actor.blob.count_missing(),
-                actor.usage.used_bytes(),
-            )
-
         with _ours():
             found = await self._ctx.actor_store.read_in_thread(self._did, measure)
         account = self.account

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from aiohttp import hdrs, web
 
-from actor_store.reader import ActorStoreReader
 from pds.reporting import format_size
-from pds.repos.export import export_account
+from pds.repos.export import export_account, measure
 from pds.web.account.session import People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
@@ -24,14 +23,6 @@ def data_routes(people: People) -> Iterator[web.RouteDef]:
 
 
 async def _show(visit: Visit, person: Person) -> web.StreamResponse:
-    def measure(actor: ActorStoreReader) -> tuple[int, int, int, int]:
-        return (
-            actor.record.count(),
-            actor.blob.count_referenced(),
-            actor.blob.count_missing(),
-            actor.usage.used_bytes(),
-        )
-
     records, blobs, missing, used = await visit.site.ctx.actor_store.read_in_thread(
         person.account.did, measure
     )
