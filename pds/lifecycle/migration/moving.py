@@ -6,16 +6,11 @@ names the new server nothing has changed for anybody, and the move can be undone
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-
-import orjson
 
 from actor_store.errors import RepoExists
 from identity.handles import HandleUnresolvable
@@ -25,15 +20,13 @@ from identity.plc_operation import PlcOperation
 from identity.resolver import DidResolutionError
 from pds.accounts.moves import COPYING, UNDOABLE, Move, Step
 from pds.config.addresses import is_same_server, normal_base_url, parse_base_url
-from pds.fairness.turns import TooBusy
 from pds.lifecycle.migration.errors import MoveProblem, OtherServerRefused, Problem
 from pds.lifecycle.migration.here import NewHere, OldHere
-from pds.lifecycle.migration.other_server import OtherServer, Tokens, text_in, texts_in
+from pds.lifecycle.migration.other_server import OtherServer, text_in, texts_in
+from pds.lifecycle.migration.other_sessions import OtherSessions
 from pds.lifecycle.migration.servers import Contents, NewServer, OldServer
 from pds.lifecycle.migration.there import NewThere, OldThere
 from pds.lifecycle.signup import Signup, create_account
-from pds.oauth.derived_secrets import derived_secret
-from pds.second_factors.sealing import Sealer
 from pds.service_auth.jwt import ServiceJwtError
 from repo.syntax import Did, Handle, InvalidSyntax, is_did, normalize_handle
 
@@ -41,7 +34,6 @@ if TYPE_CHECKING:
     from pds.context import AppContext
 
 CREATE: Final = "com.atproto.server.createAccount"
-_LOGIN: Final = "com.atproto.server.createSession"
 MAX_ROTATION_KEYS: Final = 10
 _POINTING_S: Final = 150
 """Longer than the other server may take to sign an operation, or to send one."""
@@ -63,7 +55,7 @@ class Moving:
     def __init__(self, ctx: AppContext) -> None:
         self.ctx = ctx
         self._moves = ctx.accounts.moves
-        self._sealer = Sealer(derived_secret(ctx.settings.secrets.jwt_secret, "moves"))
+        self._sessions = OtherSessions(ctx)
         self.worker = secrets.token_hex(8)
         """The name under which this process copies."""
 
@@ -83,11 +75,7 @@ class Moving:
 
     def other(self, move: Move) -> OtherServer:
         """Return the other server, with the session there if it is kept."""
-
-        async def keep(tokens: Tokens) -> None:
-            await self._moves.set_session(move, self._seal(move.did, tokens))
-
-        return OtherServer(self.ctx.proxy_http, move.url, self._tokens_of(move), on_tokens=keep)
+        return self._sessions.server(move)
 
     # --- Moving in
 
@@ -119,7 +107,9 @@ class Moving:
             move = self._moves.find(did)
             is_begun = move is not None and move.is_in and move.step is not Step.DONE
             raise MoveProblem(Problem.HERE if is_begun else Problem.FORMER)
-        session = await self._sign_in(OtherServer(self.ctx.proxy_http, url), did, password, code)
+        session = await self._sessions.begin(
+            OtherServer(self.ctx.proxy_http, url), did, password, code
+        )
         if not await self._moves.begin(
             did, is_in=True, device_id=device_id, url=url, step=Step.DETAILS, session=session
         ):
@@ -128,7 +118,7 @@ class Moving:
     async def reconnect(self, move: Move, *, password: str, code: str) -> None:
         """Sign in at the other server again, as its session is not kept for long."""
         server = OtherServer(self.ctx.proxy_http, move.url)
-        session = await self._sign_in(server, move.did, password, code)
+        session = await self._sessions.begin(server, move.did, password, code)
         await self._moves.set_session(move, session)
         await self._moves.set_problem(move, "")
 
@@ -167,7 +157,7 @@ class Moving:
             return
         account = self.ctx.accounts.find_account(move.did, include_inactive=True)
         if account is not None and (account.active or await self.new(move).is_named()):
-            await self._sign_out(move)
+            await self._sessions.end(move)
             await self._moves.forget(move)
         elif account is not None:
             await self._moves.advance(move, Step.DETAILS, Step.REPOSITORY)
@@ -215,11 +205,11 @@ class Moving:
         except OtherServerRefused as refused:
             # The answer of an earlier try may have been lost.
             try:
-                session = await self._sign_in(server, did, wanted.password, "")
+                session = await self._sessions.begin(server, did, wanted.password, "")
             except MoveProblem:
                 raise refused from None
         else:
-            session = self._session_in(answer, did)
+            session = self._sessions.take(answer, did)
         if not await self._moves.begin(
             did, is_in=False, device_id=device_id, url=url, step=Step.REPOSITORY, session=session
         ):
@@ -315,7 +305,7 @@ class Moving:
                 raise MoveProblem(Problem.STEP)
         if move.is_in or move.session is not None:
             await self.new(move).discard()
-        await self._sign_out(move)
+        await self._sessions.end(move)
         await self._moves.forget(move)
 
     async def _claim(self, move: Move, worker: str) -> None:
@@ -357,64 +347,9 @@ class Moving:
     async def _end(self, move: Move, before: Step) -> None:
         # Noted first: without the session, the last step could not be taken again.
         await self._moves.advance(move, before, Step.DONE)
-        await self._sign_out(move)
-
-    async def _sign_out(self, move: Move) -> None:
-        """End the session at the other server, if it answers, and forget it."""
-        tokens = self._tokens_of(move)
-        if tokens is not None:
-            server = OtherServer(self.ctx.proxy_http, move.url)
-            nsid = "com.atproto.server.deleteSession"
-            with suppress(TooBusy):  # It expires there by itself.
-                call = partial(server.procedure, nsid, token=tokens.refresh)
-                self.ctx.later.start(_quietly(call))
-        await self._moves.set_session(move, None)
-
-    async def _sign_in(self, server: OtherServer, did: Did, password: str, code: str) -> bytes:
-        body = {"identifier": did, "password": password}
-        if code:
-            body["authFactorToken"] = code
-        try:
-            answer = await server.procedure(_LOGIN, body, is_public=True)
-        except OtherServerRefused as exc:
-            kind = _LOGIN_PROBLEMS.get(exc.name, Problem.PASSWORD)
-            raise MoveProblem(kind, exc.said) from exc
-        return self._session_in(answer, did)
-
-    def _session_in(self, answer: dict[str, Any], did: Did) -> bytes:
-        if answer.get("did") != did:
-            raise MoveProblem(Problem.WRONG, "another DID")
-        return self._seal(did, Tokens.parse(answer))
-
-    def _seal(self, did: Did, tokens: Tokens) -> bytes:
-        text = orjson.dumps([tokens.access, tokens.refresh])
-        return self._sealer.seal(text, purpose=f"move {did}")
-
-    def _tokens_of(self, move: Move) -> Tokens | None:
-        now = self._moves.find(move.did)
-        # The session of a later move is one at another server, which must not see it.
-        if now is None or now.id != move.id or now.session is None:
-            return None
-        text = self._sealer.open(now.session, purpose=f"move {move.did}")
-        return None if text is None else Tokens(*orjson.loads(text))
-
-
-_LOGIN_PROBLEMS: Final = {
-    "AuthFactorTokenRequired": Problem.FACTOR,
-    "InvalidToken": Problem.FACTOR,
-    "ExpiredToken": Problem.FACTOR,
-    "RateLimitExceeded": Problem.AWAY,
-}
+        await self._sessions.end(move)
 
 
 def _expect(move: Move, *steps: Step) -> None:
     if move.step not in steps:
         raise MoveProblem(Problem.STEP)
-
-
-async def _quietly(call: Any) -> None:
-    try:
-        async with asyncio.timeout(10):
-            await call()
-    except (MoveProblem, TimeoutError):
-        pass
