@@ -1,4 +1,4 @@
-"""A real server process for the whole-server tests."""
+"""A real server process for the whole-server tests, and a browser for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import Browser, find_browser
 from tests.e2e.forked import Zygote, zygote
+from tests.e2e.oauth.installed import installed_clients
 from tests.e2e.replicating_server import ReplicatingServer
 from tests.e2e.sdk import Network, Person
 from tests.e2e.world import Stopped, World, make_stopped
@@ -69,3 +71,19 @@ def replicated(server: DevServer, tmp_path: Path) -> Iterator[ReplicatingServer]
     pds.start()
     yield pds
     pds.end()
+
+
+@pytest.fixture(scope="package")
+def clients() -> Path:
+    """The directory with what tests use from npm: clients, and axe-core."""
+    return installed_clients()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A Chromium, with what the tests of a module have left in it."""
+    if find_browser() is None:
+        pytest.skip("no Chromium is installed")
+    started = Browser.start(tmp_path_factory.mktemp("browser"))
+    yield started
+    started.close()

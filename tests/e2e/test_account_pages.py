@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import pytest
-
-from tests.browser import Browser, find_browser
-from tests.e2e.oauth.conftest import clients
-from tests.e2e.oauth.screens import DESKTOP, PHONE, show_on
+from tests.browser import Browser
+from tests.e2e.oauth.screens import DESKTOP, PHONE, faults, show_on
 from tests.e2e.sdk import Network
-from tests.e2e.test_admin_pages import faults, keep_picture
+from tests.e2e.test_admin_pages import keep_picture
 from tests.processes import DevServer
-
-__all__ = ["clients"]
 
 _AXE: Final = "node_modules/axe-core/axe.min.js"
 _PAGES: Final = (
     *("", "/handle", "/email", "/password", "/app-passwords", "/sessions", "/apps", "/data"),
     *("/invites", "/state"),
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    server = DevServer.start(tmp_path_factory.mktemp("server"))
-    yield server
-    assert server.stop() == 0, server.log()
-    assert "Traceback" not in server.log()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if find_browser() is None:
-        pytest.skip("no Chromium is installed")
-    started = Browser.start(tmp_path_factory.mktemp("browser"))
-    yield started
-    started.close()
 
 
 def text_of(browser: Browser, selector: str) -> str:

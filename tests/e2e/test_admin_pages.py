@@ -14,14 +14,10 @@ import pyotp
 import pytest
 
 from pds.config.env_file import read_env_file
-from tests.browser import Browser, find_browser
-from tests.e2e.oauth.conftest import clients
-from tests.e2e.oauth.screens import DESKTOP, PHONE, show_on
-from tests.e2e.oauth.screens import faults as all_faults
+from tests.browser import Browser
+from tests.e2e.oauth.screens import DESKTOP, PHONE, faults, show_on
 from tests.e2e.sdk import Network, Person
 from tests.processes import DevServer
-
-__all__ = ["clients"]
 
 _AXE: Final = "node_modules/axe-core/axe.min.js"
 _PICTURES: Final = os.environ.get("HOLDFAST_PICTURES")
@@ -40,15 +36,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
     assert "Traceback" not in server.log()
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if find_browser() is None:
-        pytest.skip("no Chromium is installed")
-    started = Browser.start(tmp_path_factory.mktemp("browser"))
-    yield started
-    started.close()
-
-
 def upload_picture(server: DevServer, person: Person) -> None:
     session = person.client.export_session_string()
     token = session.split(":::")[2]
@@ -58,10 +45,6 @@ def upload_picture(server: DevServer, person: Person) -> None:
         {"Authorization": f"Bearer {token}", "Content-Type": "image/png"},
     )
     urlopen(request).close()  # noqa: S310
-
-
-def faults(browser: Browser, axe: Path) -> list[str]:
-    return [each for each in all_faults(browser, axe) if "/favicon.ico" not in each]
 
 
 def keep_picture(browser: Browser, name: str) -> None:

@@ -4,41 +4,17 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import pytest
-
-from tests.browser import Browser, find_browser
-from tests.e2e.oauth.conftest import clients
+from tests.browser import Browser
 from tests.e2e.oauth.screens import DESKTOP, PHONE, faults, show_on
 from tests.e2e.sdk import Network
 from tests.processes import DevServer
 
-__all__ = ["clients"]
-
 _AXE: Final = "node_modules/axe-core/axe.min.js"
 _PICTURES: Final = os.environ.get("HOLDFAST_PICTURES")
 """A directory for pictures of the pages, for people who look at them."""
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[DevServer]:
-    server = DevServer.start(tmp_path / "server")
-    yield server
-    assert server.stop() == 0, server.log()
-    assert "Traceback" not in server.log()
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    if find_browser() is None:
-        pytest.skip("no Chromium is installed")
-    (tmp_path / "browser").mkdir()
-    started = Browser.start(tmp_path / "browser")
-    yield started
-    started.close()
 
 
 def test_pages_lead_from_a_handle_to_a_record(

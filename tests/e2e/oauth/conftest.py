@@ -11,7 +11,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.e2e.oauth.installed import installed_clients
 from tests.e2e.sdk import Network, Person
 from tests.processes import DevServer
 from tests.tls import Certificate, certificate_of
@@ -58,12 +57,6 @@ class RemoteSite:
 async def site(server: DevServer) -> AsyncIterator[RemoteSite]:
     async with aiohttp.ClientSession() as http:
         yield RemoteSite(server.url, server.url, http)
-
-
-@pytest.fixture(scope="package")
-def clients() -> Path:
-    """The directory with the clients from npm."""
-    return installed_clients()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.browser import Browser, find_browser
+from tests.browser import Browser
 from tests.e2e.oauth.conftest import sessions_of
 from tests.e2e.oauth.installed import node
 from tests.e2e.oauth.screens import DESKTOP, PHONE, faults, show_on
@@ -23,15 +23,6 @@ from tests.processes import DevServer, free_port
 _EXAMPLE = "node_modules/@atproto/oauth-client-browser-example/bin.js"
 _AXE = "node_modules/axe-core/axe.min.js"
 SCOPE = "atproto transition:generic account:email blob:*/* repo:* identity:*"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if find_browser() is None:
-        pytest.skip("no Chromium is installed")
-    started = Browser.start(tmp_path_factory.mktemp("browser"))
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from repo.cid import Cid
 from tests.browser import Browser, find_browser
-from tests.e2e.oauth.conftest import clients
+from tests.e2e.conftest import clients
 from tests.e2e.oauth.screens import DESKTOP, PHONE, faults, show_on
 from tests.pds.conftest import Account
 from tests.pds.web.migrate.conftest import NEW_PASSWORD, TwoServers, settled
