@@ -52,6 +52,15 @@ class TwoServers:
         assert reply.status == 200
         return cids
 
+    async def check_moved(self, account: Account, cids: list[str]) -> None:
+        """Check that an account and its files are at the new server, and only there in use."""
+        moved = self.new.ctx.accounts.get_account(account.did)
+        assert moved.handle == "mover.new.test"
+        assert not self.old.ctx.accounts.get_account(account.did, include_inactive=True).active
+        for cid in cids:
+            blob = await self.new.get("com.atproto.sync.getBlob", did=account.did, cid=cid)
+            assert blob.status == 200
+
 
 @pytest.fixture
 async def two(tmp_path: Path) -> AsyncIterator[TwoServers]:

@@ -30,12 +30,7 @@ async def test_an_account_moves_in(two: TwoServers, mover: Account) -> None:
     assert location(await step(browser, "identity", code=two.code, sure="true")) == "/migrate/move"
     assert "Your account has moved" in (await browser.open("/migrate/move")).text
 
-    account = two.new.ctx.accounts.get_account(mover.did)
-    assert account.handle == "mover.new.test"
-    assert not two.old.ctx.accounts.get_account(mover.did, include_inactive=True).active
-    for cid in cids:
-        blob = await two.new.get("com.atproto.sync.getBlob", did=mover.did, cid=cid)
-        assert blob.status == 200
+    await two.check_moved(mover, cids)
     move = move_of(two.new, mover.did)
     assert (move.step, move.session) == (Step.DONE, None)
     session = await two.new.post(
