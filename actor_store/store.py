@@ -160,11 +160,15 @@ class ActorStore:
 
     async def destroy(self, did: str) -> None:
         """Delete an actor: database, signing key, blobs. An absent one is ignored."""
+        self.let_go(did)
+        await self._in_thread(lambda: remove_directory(self.layout, did))
+        await self._blob_store.delete_all(did)
+
+    def let_go(self, did: str) -> None:
+        """Forget an actor whose files are deleted, here or by another process."""
         self.open_stores.discard(did)
         self.keys.forget(did)
         self._opener.quarantined.pop(did, None)
-        await self._in_thread(lambda: remove_directory(self.layout, did))
-        await self._blob_store.delete_all(did)
 
     async def read(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T:
         """Run `fn` on one consistent state and return its result.

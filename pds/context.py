@@ -69,8 +69,11 @@ from pds.opening import (
     open_blob_store,
     open_bucket,
     open_did_cache,
+    open_remote_sequencer,
     open_sequencer,
 )
+from pds.peers.locks import AccountLocks
+from pds.peers.peers import Peers
 from pds.pending.blob_move import BlobMove
 from pds.pending.blob_movers import MoreBlobs
 from pds.pending.import_turns import Imports
@@ -88,6 +91,7 @@ from repo.keys import K256PrivateKey, K256PublicKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
 from repo.syntax import Did
 from repo.tid import TidClock
+from sequencer.remote import AnySequencer
 from sequencer.sequencer import Sequencer
 
 PROXY_CONNECTIONS: Final = 1024
@@ -108,7 +112,10 @@ class ReadContext:
     """Checkpoints the service database and the event log."""
     accounts: AccountRegister
     unfinished: Unfinished
-    sequencer: Sequencer
+    peers: Peers
+    """The other processes of this server, if it has several."""
+    account_locks: AccountLocks
+    sequencer: AnySequencer
     bucket: S3Bucket | None
     """The bucket of blobs; None if they are on disk only."""
     blob_store: MovableStore | MovingBlobStore
@@ -131,12 +138,18 @@ class ReadContext:
     health: HealthCheck
     closing: AsyncExitStack
 
-    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, settings: Settings, stack: AsyncExitStack, peers: Peers | None = None
+    ) -> None:
         """Open the parts in the order they need each other; `stack` closes them in reverse.
 
-        Raises `ConfigError` and `DatabaseError`s.
+        `peers` are the other processes of a server that has several. Raises `ConfigError` and
+        `DatabaseError`s.
         """
         self.settings = settings
+        self.peers = Peers() if peers is None else peers
+        self.account_locks = AccountLocks()
+        stack.callback(self.peers.close)
         self.lexicons = default_lexicons()
         # Opened first, because it may reject the settings, and no file has been touched then.
         self.open_files = OpenFiles()
@@ -149,8 +162,7 @@ class ReadContext:
         self.accounts = self._make_accounts(open_accounts(settings, self.checkpointer))
         stack.push_async_callback(self.accounts.close)
         self.unfinished = Unfinished(Journal(self.accounts.db))
-        self.sequencer = open_sequencer(settings, self.checkpointer, stack)
-        stack.push_async_callback(self._note_orderly_stop)
+        self.sequencer = self._open_sequencer(stack)
         self.tid_clock = _tid_clock()
         self.actor_store = open_actor_store(
             settings, self.accounts, self.blob_store, self.tid_clock, self.open_files, stack
@@ -224,6 +236,29 @@ class ReadContext:
         stack.push_async_callback(http.close)
         return http
 
+    @property
+    def event_log(self) -> Sequencer:
+        """The event log where it is written: in the first process. Raises `TypeError` elsewhere."""
+        if not isinstance(self.sequencer, Sequencer):
+            raise TypeError("another process writes the event log")
+        return self.sequencer
+
+    def _open_sequencer(self, stack: AsyncExitStack) -> AnySequencer:
+        if self.peers.first is not None:
+            remote = open_remote_sequencer(self.settings, self)
+            stack.push_async_callback(remote.close)
+            stack.push_async_callback(self._write_heads)
+            return remote
+        sequencer = open_sequencer(self.settings, self.checkpointer, stack)
+        stack.push_async_callback(self._note_orderly_stop)
+        return sequencer
+
+    async def _write_heads(self) -> None:
+        try:
+            await self.accounts.repo_roots.flush()
+        except DatabaseError as exc:
+            _log.error("the last heads are not written", reason=str(exc))
+
     async def _note_orderly_stop(self) -> None:
         """Record a clean stop, if recovery would find nothing to repair."""
         if not self.unfinished.finished:
@@ -239,7 +274,7 @@ class ReadContext:
             )
 
     async def _end_run(self) -> None:
-        self.sequencer.mark_stopped()
+        self.event_log.mark_stopped()
 
 
 class AppContext(ReadContext):
@@ -280,13 +315,18 @@ class AppContext(ReadContext):
     """Moves all blobs; None if there is only one place for them."""
 
     def __init__(
-        self, settings: Settings, stack: AsyncExitStack, *, min_login_ms: int = MIN_LOGIN_MS
+        self,
+        settings: Settings,
+        stack: AsyncExitStack,
+        peers: Peers | None = None,
+        *,
+        min_login_ms: int = MIN_LOGIN_MS,
     ) -> None:
         """Open the parts as `ReadContext` does. A password check takes at least `min_login_ms`."""
         # Before the others, because the accounts need them.
         self.session_tokens = _session_tokens(settings)
         self._min_login_ms = min_login_ms
-        super().__init__(settings, stack)
+        super().__init__(settings, stack, peers)
         if settings.hold.enabled:
             self.did_resolver.answer_for(
                 Did(settings.hold_did),
@@ -328,7 +368,7 @@ class AppContext(ReadContext):
         stack.push_async_callback(self.later.close)
         self.oauth = None if self.entryway else self._open_oauth(stack)
         self.oauth_access = self._open_oauth_access(stack)
-        self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
+        self.upload_sweep = UploadSweep(self)
         stack.push_async_callback(self.upload_sweep.close)
         self.more_blobs = []
         if isinstance(self.blob_store, MovingBlobStore):
@@ -375,7 +415,7 @@ class AppContext(ReadContext):
         return open_entryway_access(self.settings, stack, key, self.session_tokens, self._http)
 
     async def _end_run(self) -> None:
-        await end_run(self.accounts.db, self.sequencer, self.settings.data_directory / RUN_FILE)
+        await end_run(self.accounts.db, self.event_log, self.settings.data_directory / RUN_FILE)
 
     @property
     def did_rotation_key(self) -> str:
@@ -392,7 +432,7 @@ async def open_read_context(settings: Settings) -> ReadContext:
         ctx = ReadContext(settings, stack)
         await ctx.actor_store.remove_leftovers()
         # Its stores are copies, which are copied again after a crash.
-        ctx.sequencer.run.mark_recovered()
+        ctx.event_log.run.mark_recovered()
         ctx.unfinished.finished = True
         ctx.closing = stack.pop_all()
     return ctx
@@ -401,6 +441,7 @@ async def open_read_context(settings: Settings) -> ReadContext:
 async def open_app_context(
     settings: Settings,
     recover: Callable[[AppContext], Awaitable[None]],
+    peers: Peers | None = None,
     *,
     min_login_ms: int = MIN_LOGIN_MS,
 ) -> AppContext:
@@ -409,9 +450,21 @@ async def open_app_context(
     Checking a password takes at least `min_login_ms`. Raises `ConfigError` and `DatabaseError`s.
     """
     async with AsyncExitStack() as stack:
-        ctx = AppContext(settings, stack, min_login_ms=min_login_ms)
+        ctx = AppContext(settings, stack, peers, min_login_ms=min_login_ms)
         await ctx.actor_store.remove_leftovers()
         await recover(ctx)
+        ctx.closing = stack.pop_all()
+    return ctx
+
+
+async def open_worker_context(settings: Settings, peers: Peers) -> AppContext:
+    """Open every part in a worker, after the first process has recovered from the last stop.
+
+    Raises `ConfigError` and `DatabaseError`s.
+    """
+    async with AsyncExitStack() as stack:
+        ctx = AppContext(settings, stack, peers)
+        ctx.unfinished.finished = True
         ctx.closing = stack.pop_all()
     return ctx
 

@@ -30,7 +30,9 @@ from identity.did_cache import DidCache
 from pds.accounts.register import AccountRegister
 from pds.accounts.schema import open_account_database
 from pds.config import ConfigError, Settings
+from pds.peers.events import EventContext, append_events, send_frames_to
 from repo.tid import TidClock
+from sequencer.remote import RemoteSequencer
 from sequencer.sequencer import Sequencer
 
 T = TypeVar("T")
@@ -63,6 +65,15 @@ def open_sequencer(
     with suppress(DatabaseFull):
         sequencer.mark_running()
     return sequencer
+
+
+def open_remote_sequencer(settings: Settings, ctx: EventContext) -> RemoteSequencer:
+    """Open the event log in a worker, which does not write it. Raises `DatabaseError`s."""
+    return RemoteSequencer(
+        settings.sequencer_db_path,
+        send=partial(append_events, ctx),
+        follow=partial(send_frames_to, ctx, ctx.peers.number),
+    )
 
 
 def bucket_location(settings: Settings) -> S3Location | None:

@@ -10,6 +10,7 @@ Spec: https://atproto.com/specs/cryptography
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 import coincurve
@@ -58,6 +59,10 @@ class PublicKey(ABC):
     @abstractmethod
     def from_bytes(cls, point: bytes) -> PublicKey:
         """Read a compressed or uncompressed SEC 1 point. Raises `InvalidKey` if off the curve."""
+
+    def __reduce__(self) -> tuple[Callable[[str], PublicKey], tuple[str]]:
+        """Pickle as text, because the libraries' own keys cannot be pickled."""
+        return parse_did_key, (self.did_key,)
 
     @property
     def multibase(self) -> str:

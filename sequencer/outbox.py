@@ -16,9 +16,9 @@ from typing import ClassVar, Final
 
 from database.retry import when_free
 from sequencer.events import timestamp
+from sequencer.feed import Feed
 from sequencer.frames import EVENT_TYPES, frame, info_frame
 from sequencer.log import PAGE_BYTES
-from sequencer.sequencer import Sequencer
 from sequencer.subscriptions import Position
 
 PAGE: Final = 32
@@ -65,7 +65,7 @@ async def _next_round() -> None:
 
 
 def subscribe(
-    sequencer: Sequencer,
+    feed: Feed,
     cursor: int | None,
     *,
     max_buffer: int = 500,
@@ -82,14 +82,14 @@ def subscribe(
     sending rarely waits by itself, so one busy subscriber would leave no time to others.
     `position`, if given, tells from now on where the subscriber is.
     """
-    newest = sequencer.current_seq
+    newest = feed.current_seq
     start, outdated = newest, False
     if cursor is not None:
-        start, outdated = _start(sequencer, max(cursor, 0), backfill_limit_ms)
+        start, outdated = _start(feed, max(cursor, 0), backfill_limit_ms)
     at = position or Position()
     at.seq, at.live = start, _caught_up(newest - start, max_buffer)
     return _frames(
-        sequencer,
+        feed,
         at,
         max_buffer=max_buffer,
         outdated=outdated,
@@ -97,16 +97,16 @@ def subscribe(
     )
 
 
-def _start(sequencer: Sequencer, cursor: int, backfill_limit_ms: int) -> tuple[int, bool]:
+def _start(feed: Feed, cursor: int, backfill_limit_ms: int) -> tuple[int, bool]:
     """Return the seq to start after, and whether that skips events."""
-    newest = sequencer.current_seq
+    newest = feed.current_seq
     if cursor > newest:
         raise FutureCursor
-    following = sequencer.log.read_after(cursor, 1)
-    oldest_time = timestamp(sequencer.now_ms() - backfill_limit_ms)
+    following = feed.log.read_after(cursor, 1)
+    oldest_time = timestamp(feed.now_ms() - backfill_limit_ms)
     if not following or following[0].sequenced_at >= oldest_time:
         return cursor, False
-    earliest = sequencer.log.earliest_after(oldest_time)
+    earliest = feed.log.earliest_after(oldest_time)
     return (newest if earliest is None else earliest - 1), True
 
 
@@ -117,7 +117,7 @@ def _caught_up(behind: int, max_buffer: int) -> bool:
 
 
 async def _frames(
-    sequencer: Sequencer,
+    feed: Feed,
     at: Position,
     *,
     max_buffer: int,
@@ -127,11 +127,11 @@ async def _frames(
     """Yield the frames after `at` in seq order, and advance `at`."""
     if outdated:
         yield _OUTDATED
-    ring = sequencer.ring
+    ring = feed.ring
     allowed = max_buffer
     # A subscriber that has once waited for an event has finished its backfill.
     take_turn, room = next_slice, 0
-    with sequencer.subscriptions.opened(at):
+    with feed.subscriptions.opened(at):
         while not ring.closed:
             behind = ring.last_seq - at.seq
             if behind <= 0:
@@ -141,7 +141,7 @@ async def _frames(
                 take_turn, room = _next_round, PAGE_BYTES
                 continue
             if at.live and behind > allowed:
-                sequencer.subscriptions.cut_off += 1
+                feed.subscriptions.cut_off += 1
                 raise ConsumerTooSlow
             at.live = at.live or _caught_up(behind, max_buffer)
             if room <= 0:
@@ -156,7 +156,7 @@ async def _frames(
                 continue
             room = 0
             newest = ring.last_seq
-            page = await when_free(partial(sequencer.log.read_after, at.seq, PAGE))
+            page = await when_free(partial(feed.log.read_after, at.seq, PAGE))
             if not page:
                 # All remaining events up to the newest seq have been deleted.
                 at.seq = max(at.seq, newest)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
+RING_FRAMES: Final = 1_000
+"""Twice the default of PDS_MAX_SUBSCRIPTION_BUFFER, so a subscriber within it finds its frames."""
+RING_BYTES: Final = 16 << 20
 _TRIM_EVERY = 64
 """Frames over the limit before the oldest are dropped, because dropping moves the whole list."""
 
@@ -16,7 +20,9 @@ class FrameRing:
     no other subscriber's time. Dropped frames are read from the log.
     """
 
-    def __init__(self, last_seq: int, *, max_frames: int, max_bytes: int) -> None:
+    def __init__(
+        self, last_seq: int, *, max_frames: int = RING_FRAMES, max_bytes: int = RING_BYTES
+    ) -> None:
         """Start empty at `last_seq`, the newest event of the log."""
         self._last_seq = last_seq
         self._frames: list[bytes] = []
@@ -24,6 +30,7 @@ class FrameRing:
         self._max_frames = max_frames
         self._max_bytes = max_bytes
         self._waiters: set[asyncio.Future[None]] = set()
+        self._followers: list[Callable[[int, Sequence[bytes]], None]] = []
         self.closed = False
         """Whether no more frames will follow."""
 
@@ -42,6 +49,12 @@ class FrameRing:
         self._last_seq = first_seq + len(frames) - 1
         self._trim()
         self._wake()
+        for follow in self._followers:
+            follow(first_seq, frames)
+
+    def on_publish(self, follower: Callable[[int, Sequence[bytes]], None]) -> None:
+        """Call `follower` with everything that is published; it must be quick and not raise."""
+        self._followers.append(follower)
 
     def find(self, seq: int) -> bytes | None:
         """Return the frame of `seq`, or None if it must be read from the log."""

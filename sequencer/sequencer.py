@@ -31,9 +31,6 @@ from sequencer.subscriptions import Subscriptions
 _log = logging.getLogger(__name__)
 
 _CACHE_KIB: Final = 4_000
-_RING_FRAMES: Final = 1_000
-"""Twice the default of PDS_MAX_SUBSCRIPTION_BUFFER, so a subscriber within it finds its frames."""
-_RING_BYTES: Final = 16 << 20
 _RETRY_MS: Final = 1_000
 """Delay between retries after a failed write, unless a new event arrives sooner."""
 _DELETE_BATCH: Final = 100
@@ -96,7 +93,7 @@ class Sequencer:
             checkpointer.watch(self._db)
         # From here on, retries on the event loop replace the blocking busy timeout.
         self._db.connection.set_busy_timeout(0)
-        self.ring = FrameRing(last_seq, max_frames=_RING_FRAMES, max_bytes=_RING_BYTES)
+        self.ring = FrameRing(last_seq)
         self.now_ms = now_ms
         self._queue: list[_Waiting] = []
         self._flush_at: asyncio.Handle | None = None
@@ -164,13 +161,17 @@ class Sequencer:
         log accepts them. Without events, it resolves like the calls before it. Raises
         `SequencerClosed`.
         """
-        if self._closed:
-            raise SequencerClosed
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting([event.encode() for event in events], loop.create_future())
         for observe in self._observers:
             for event in events:
                 observe(event)
+        return self.append_encoded([event.encode() for event in events])
+
+    def append_encoded(self, events: list[EncodedEvent]) -> asyncio.Future[list[int]]:
+        """Append like `append`, for events of another process, which no observer sees."""
+        if self._closed:
+            raise SequencerClosed
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(events, loop.create_future())
         if self._queue and self._queue[-1].refused:
             self._cancel_flush()  # All have been refused; the disk may have room again by now.
         self._queue.append(waiting)
@@ -188,6 +189,9 @@ class Sequencer:
         The event of a commit is queued in the step of the event loop that makes the commit.
         """
         self._observers.append(observer)
+
+    async def follow(self) -> None:
+        """Make the newest seq known, which it always is where the log is written."""
 
     async def delete_events_of(self, did: str, *, keep_seq: int) -> None:
         """Delete the events of `did` except `keep_seq`, the one that announces its deletion."""

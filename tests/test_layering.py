@@ -35,7 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"reporting", "translations"}),
     frozenset({"config", "jose", "monitoring.logs"}),
-    frozenset({"fairness"}),
+    frozenset({"fairness", "peers"}),
     frozenset({"accounts"}),
     frozenset({"disk", "mail", "monitoring.requests", "second_factors", "service_auth"}),
     frozenset({"pending", "rate_limits"}),

@@ -22,7 +22,7 @@ from pds.crawlers import Crawlers
 from pds.mail.mailer import Mailer
 from pds.monitoring.requests.statistics import RequestStatistics
 from pds.oauth.derived_secrets import derived_secret
-from sequencer.sequencer import Sequencer
+from sequencer.remote import AnySequencer
 
 _SERVER_ERROR: Final = 500
 
@@ -38,7 +38,7 @@ class Administration:
         *,
         requests: RequestStatistics,
         actor_store: ActorStore,
-        sequencer: Sequencer,
+        sequencer: AnySequencer,
         mailer: Mailer,
         crawlers: Crawlers,
         clock: Clock = time.time,
@@ -65,7 +65,7 @@ class Administration:
 
 
 def _read_counts(
-    requests: RequestStatistics, actor_store: ActorStore, sequencer: Sequencer
+    requests: RequestStatistics, actor_store: ActorStore, sequencer: AnySequencer
 ) -> Counts:
     answers = [
         (status, count)

@@ -7,11 +7,11 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from actor_store.blob_store.batches import in_batches
 from database.files import no_space_as
@@ -109,6 +109,10 @@ class Spool:
         """Make `read` start from the beginning again."""
         with self._lock:
             self._file.seek(0)
+
+    def __reduce__(self) -> tuple[Callable[[str, str], IO[bytes]], tuple[str, str]]:
+        """Pickle as what another process of the server opens to read it from the beginning."""
+        return open, (f"/proc/{os.getpid()}/fd/{self._file.fileno()}", "rb")
 
     def __enter__(self) -> Self:
         return self

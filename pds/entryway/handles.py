@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from identity.resolver import DidResolutionError
 from pds.lifecycle.errors import DidMismatch
 from pds.lifecycle.handles import check_new_handle
+from pds.peers.locks import account_lock
 from repo.syntax import Did
 from sequencer.events import IdentityEvent
 
@@ -34,7 +35,7 @@ async def follow(ctx: AppContext, did: Did, handle: str) -> None:
     checked = await check_new_handle(ctx, did, handle, allow_reserved=True)
     if await _handle_of_did(ctx, did) != checked:
         raise DidMismatch("Handle does not match DID doc")
-    async with ctx.unfinished.lock(did):
+    async with account_lock(ctx, did):
         await ctx.accounts.update_handle(did, checked)
     await ctx.sequencer.append(IdentityEvent(did, checked))
 

@@ -31,6 +31,7 @@ from pds.hold.records import (
 )
 from pds.lifecycle.signup import create_own_actor
 from pds.lifecycle.states import activate
+from pds.peers.locks import account_lock
 from pds.recovery.stores import mend_store
 from pds.repos.commits import commit
 from pds.repos.records import prepare_write
@@ -91,11 +92,9 @@ async def write_records(ctx: AppContext, roster: Roster) -> None:
     owner = settings.hold.owner or (await roster.captain()).owner
     owner_is_crew = bool(await roster.records_of(owner))
     now = now_iso()
-    data = await commit(ctx, did, partial(_writes, ctx, now=now, owner_is_crew=owner_is_crew))
-    if data is not None:
-        _log.info(
-            "the hold's records were written", records=[f"{op.action} {op.path}" for op in data.ops]
-        )
+    head = await commit(ctx, did, partial(_writes, ctx, now=now, owner_is_crew=owner_is_crew))
+    if head is not None:
+        _log.info("the hold's records were written", rev=head.rev)
 
 
 def captain_value(settings: Settings, stored: dict[str, Any] | None, *, now: str) -> dict[str, Any]:
@@ -129,7 +128,7 @@ def captain_value(settings: Settings, stored: dict[str, Any] | None, *, now: str
 async def _take_store(ctx: AppContext, did: Did, handle: str | None) -> None:
     """Add the account of a store that was put here without one, and its missing events."""
     head = await ctx.actor_store.read(did, lambda actor: actor.repo.head())
-    async with ctx.unfinished.lock(did):
+    async with account_lock(ctx, did):
         await ctx.accounts.upsert_hosted(did, handle=handle, cid=str(head.cid), rev=head.rev)
     _log.info("the hold's actor was found without an account, and taken as it is", did=did)
     await mend_store(ctx, ctx.accounts.get_account(did), may_lack_commits=False)

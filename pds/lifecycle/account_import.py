@@ -23,7 +23,9 @@ from pds.accounts.handle_rules import check_handle
 from pds.disk.spool import Spool
 from pds.lifecycle.handles import check_handle_points_to
 from pds.lifecycle.signup import Signup, create_account, create_own_actor, did_credentials
+from pds.peers.locks import account_lock
 from pds.pending.import_turns import Sender
+from pds.repos.blobs import settle_uploads
 from pds.repos.errors import ImportRefused
 from pds.repos.imports import load_repo
 from repo.car import CarReader
@@ -118,7 +120,7 @@ async def import_account(
                     password = new_password()
                     signup = await _signup(ctx, did, asked, document, password)
                     repo = await _create(ctx, signup, spool, keys)
-    await ctx.actor_store.blob_files.settle_uploads(did)
+    await settle_uploads(ctx, did)
     account = ctx.accounts.get_account(did, include_inactive=True)
     missing = await ctx.actor_store.read_in_thread(did, lambda actor: actor.blob.count_missing())
     return ImportedAccount(account, repo, password, missing, did_credentials(ctx, account))
@@ -228,7 +230,7 @@ async def _replace(
 ) -> ImportedRepo:
     """Replace the repository of a deactivated account."""
     # The lock keeps the account from being activated or deleted meanwhile.
-    async with ctx.unfinished.lock(did):
+    async with account_lock(ctx, did):
         account = ctx.accounts.get_account(did, include_inactive=True)
         if account.status is AccountStatus.ACTIVE and ctx.settings.is_hold(did):
             raise ImportRefused(

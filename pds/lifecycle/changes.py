@@ -31,8 +31,11 @@ from actor_store.errors import ActorStoreError, RepoNotFound
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
 from identity.plc import PlcError
+from pds.peers.events import delete_events_of
+from pds.peers.locks import account_lock
 from pds.pending.journal import Entry
 from pds.repos.damage import forget_damage
+from pds.repos.stores import destroy
 from repo.syntax import Did
 from sequencer.events import AccountEvent, IdentityEvent
 from sequencer.log import DELETED
@@ -57,7 +60,7 @@ async def journaled(ctx: AppContext, entry: Entry) -> AsyncIterator[None]:
     Waits for other changes of the same account. Raises `DatabaseError` before the block if the
     entry cannot be written, and what the block raises.
     """
-    async with ctx.unfinished.lock(entry.did):
+    async with account_lock(ctx, entry.did):
         await ctx.unfinished.journal.add(entry)
         try:
             yield
@@ -95,16 +98,16 @@ async def finish_deletion(ctx: AppContext, did: Did) -> None:
         ctx.checkpointer.empty(ctx.settings.account_db_path)
     if ctx.sequencer.log.last_state_of(did) != DELETED:
         await ctx.sequencer.append(AccountEvent(did, active=False, status="deleted"))
-    await ctx.actor_store.destroy(did)
+    await destroy(ctx, did)
     kept = ctx.sequencer.log.last_seq_of(did, "account")
-    await ctx.sequencer.delete_events_of(did, keep_seq=kept or 0)
+    await delete_events_of(ctx, did, keep_seq=kept or 0)
     ctx.did_resolver.forget(did)
     await forget_damage(ctx, did)
 
 
 def _settle_later(ctx: AppContext, entry: Entry) -> None:
     async def settle() -> None:
-        async with ctx.unfinished.lock(entry.did):
+        async with account_lock(ctx, entry.did):
             # Meanwhile, another change of this kind may have replaced the entry and completed.
             if entry in ctx.unfinished.journal.entries():
                 await _settle(ctx, entry)
@@ -164,7 +167,7 @@ async def _undo_creation(ctx: AppContext, did: Did, *, is_imported: bool) -> Non
 
     try:
         if await ctx.actor_store.read(did, is_new) and not _was_told_of(ctx, did):
-            await ctx.actor_store.destroy(did)
+            await destroy(ctx, did)
             return
     except RepoNotFound:
         return

@@ -15,9 +15,11 @@ from identity.plc import PlcError
 from pds.config.addresses import is_same_server
 from pds.lifecycle.errors import DidMismatch
 from pds.lifecycle.plc_updates import ensure_plc
-from pds.lifecycle.states import current_sync_event
+from pds.lifecycle.states import append_with_commit, renew_commit
+from pds.peers.locks import account_lock
 from pds.repos.commits import wait_for_log
 from pds.repos.damage import forget_damage
+from pds.repos.stores import use_new_key
 from repo.keys import K256PrivateKey
 from sequencer.events import IdentityEvent
 
@@ -45,14 +47,18 @@ async def replace_signing_key(ctx: AppContext, account: ActorAccount) -> Private
     if not is_hold:
         ensure_plc(did)
     await wait_for_log(ctx)
-    async with ctx.unfinished.lock(did):
+    async with account_lock(ctx, did):
         key = K256PrivateKey.generate() if is_hold else await _put_into_did(ctx, account)
         await asyncio.to_thread(ctx.actor_store.keys.replace, did, key)
         await ctx.did_resolver.refresh(did)
-        sync = await current_sync_event(ctx, did)
-        events = (IdentityEvent(did, account.handle), sync)
-        # The `#sync` of a deactivated account follows when it is activated.
-        await ctx.sequencer.append(*(events if account.deactivated_at is None else events[:1]))
+        await use_new_key(ctx, did)
+        identity = IdentityEvent(did, account.handle)
+        if account.deactivated_at is None:
+            await append_with_commit(ctx, did, identity)
+        else:
+            # Its `#sync` follows when it is activated.
+            await renew_commit(ctx, did)
+            await ctx.sequencer.append(identity)
         await asyncio.to_thread(ctx.actor_store.keys.release, key.did_key)
         # The store may have been reported as damaged because its key was missing.
         await forget_damage(ctx, did)

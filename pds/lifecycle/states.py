@@ -14,6 +14,8 @@ from pds.config.addresses import is_same_server
 from pds.lifecycle.acting import get_acting_account
 from pds.lifecycle.changes import finish_deletion, journaled
 from pds.lifecycle.errors import DidMismatch, HoldAccount
+from pds.peers.calls import by_owner
+from pds.peers.locks import account_lock
 from pds.pending.journal import Entry
 from pds.repos.commits import sync_event
 from repo.commit import Head
@@ -51,13 +53,13 @@ async def activate(ctx: AppContext, did: Did) -> None:
     account = get_acting_account(ctx, did, hide_takendown=True, absent=absent)
     await check_did_points_here(ctx, did)
     # The lock keeps an import from replacing the commit before it is announced.
-    async with ctx.unfinished.lock(did):
+    async with account_lock(ctx, did):
         # Renewed first, so that an account without space for the commit stays unchanged.
-        await _renewed_commit(ctx, did)
+        await renew_commit(ctx, did)
         await ctx.accounts.states.activate(did)
-        sync = await current_sync_event(ctx, did)
-        identity = IdentityEvent(did, account.handle)
-        await ctx.sequencer.append(account_event(ctx, did), identity, sync)
+        await append_with_commit(
+            ctx, did, account_event(ctx, did), IdentityEvent(did, account.handle)
+        )
 
 
 async def delete_account(ctx: AppContext, did: Did) -> None:
@@ -114,6 +116,24 @@ def account_event(ctx: AppContext, did: Did) -> AccountEvent:
     if status is AccountStatus.ACTIVE:
         return AccountEvent(did, active=True)
     return AccountEvent(did, active=False, status=_EVENT_STATUS[status])
+
+
+@by_owner
+async def append_with_commit(ctx: AppContext, did: Did, *events: Event) -> None:
+    """Append `events`, and after them the `#sync` of the current commit.
+
+    Raises as `current_sync_event` and `Sequencer.append` do.
+    """
+    await ctx.sequencer.append(*events, await current_sync_event(ctx, did))
+
+
+@by_owner
+async def renew_commit(ctx: AppContext, did: Did) -> None:
+    """Re-create the current commit if consumers could not verify it, as after an import.
+
+    Raises `RepoNotFound`, `ActorStoreDamaged` and `QuotaExceeded`.
+    """
+    await _renewed_commit(ctx, did)
 
 
 async def current_sync_event(ctx: AppContext, did: Did) -> SyncEvent:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from actor_store.keyed_locks import KeyedLocks
 from pds.pending.journal import Journal
 from pds.pending.retrier import Retrier
 
@@ -28,8 +26,3 @@ class Unfinished:
     """Whether the last run of both service databases was the same; None if not yet compared."""
     since_s: float | None = None
     """The time since which the last recovery attempt checked changed stores, in Unix seconds."""
-    _locks: KeyedLocks = field(default_factory=KeyedLocks)
-
-    def lock(self, did: str) -> asyncio.Lock:
-        """Return the lock to hold while creating, renaming or deleting this account."""
-        return self._locks[did]

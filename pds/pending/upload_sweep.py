@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -19,6 +19,8 @@ from actor_store.blob_store.base import BlobStoreError
 from actor_store.blobs import SweptUploads
 from actor_store.errors import ActorStoreError, RepoNotFound
 from database.errors import DatabaseError
+from pds.peers.calls import HasPeers, by_owner
+from pds.peers.link import PeerGone
 
 if TYPE_CHECKING:
     from actor_store.blob_store.base import BlobStore
@@ -38,21 +40,38 @@ _MAX_REST_S: Final = 5.0
 _log = structlog.get_logger(__name__)
 
 
+class SweepContext(HasPeers, Protocol):
+    """A context, as far as sweeping needs it."""
+
+    @property
+    def actor_store(self) -> ActorStore:
+        """The actors."""
+
+    @property
+    def blob_store(self) -> BlobStore:
+        """The bytes of their blobs."""
+
+    @property
+    def accounts(self) -> AccountRegister:
+        """Their accounts."""
+
+
+@by_owner
+async def sweep_uploads(
+    ctx: SweepContext, did: str, *, before_s: float, limit: int, parts_only: bool
+) -> SweptUploads:
+    """Sweep where the actor is written, so that no record takes an upload meanwhile."""
+    return await ctx.actor_store.blob_files.sweep(
+        did, before_s=before_s, limit=limit, parts_only=parts_only
+    )
+
+
 class UploadSweep:
     """Checks the uploads of every account each hour, slowly. Belongs to one event loop."""
 
-    def __init__(
-        self,
-        actor_store: ActorStore,
-        blob_store: BlobStore,
-        accounts: AccountRegister,
-        *,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, ctx: SweepContext, *, clock: Callable[[], float] = time.time) -> None:
         """Use `clock`, which returns Unix seconds."""
-        self._actor_store = actor_store
-        self._blob_store = blob_store
-        self._accounts = accounts
+        self._ctx = ctx
         self._clock = clock
         self._started_s = clock() - time.monotonic()
         self._task: asyncio.Task[None] | None = None
@@ -72,7 +91,7 @@ class UploadSweep:
     async def sweep(self) -> None:
         """Sweep all accounts once. A failure for one is logged and does not end the sweep."""
         before = self.removed
-        for did in await self._blob_store.list_temp_dids():
+        for did in await self._ctx.blob_store.list_temp_dids():
             while await self._sweep_batch(did):
                 pass
         now = self.removed
@@ -105,17 +124,18 @@ class UploadSweep:
         """Remove a batch of an account's uploads; return whether there are more."""
         started = time.monotonic()
         try:
-            account = self._accounts.find_account(did, include_inactive=True)
-            if account is not None and not self._actor_store.exists(did):
+            account = self._ctx.accounts.find_account(did, include_inactive=True)
+            if account is not None and not self._ctx.actor_store.exists(did):
                 # The missing store may be restored, and its records may refer to the uploads.
                 raise RepoNotFound(did)
-            swept = await self._actor_store.blob_files.sweep(
+            swept = await sweep_uploads(
+                self._ctx,
                 did,
                 before_s=self._now_s() - KEPT_S,
                 limit=_BATCH,
                 parts_only=account is None or not account.active,
             )
-        except (ActorStoreError, BlobStoreError, DatabaseError, OSError) as exc:
+        except (ActorStoreError, BlobStoreError, DatabaseError, OSError, PeerGone) as exc:
             _log.warning("uploads were not swept", did=did, reason=str(exc))
             return False
         self.removed += swept

@@ -74,7 +74,7 @@ async def _finish(ctx: AppContext, lock: asyncio.Lock) -> None:
             return
         # Both fail quickly on a full disk, before all stores are checked. Events queued by the last
         # attempt must be in the log before missing ones are searched for again.
-        ctx.sequencer.mark_running()
+        ctx.event_log.mark_running()
         await ctx.sequencer.append()
         await _recover(ctx)
         ctx.unfinished.finish = None
@@ -94,7 +94,7 @@ async def _recover(ctx: AppContext) -> None:
         # An older version, which did not record completeness, may have left stale heads.
         await mend_heads(ctx, list(ctx.accounts.store.iter_all()))
     ctx.accounts.repo_roots.mark_complete()
-    ctx.sequencer.run.mark_recovered()
+    ctx.event_log.run.mark_recovered()
     ctx.unfinished.finished = True
     check_file.unlink(missing_ok=True)
 
@@ -102,7 +102,7 @@ async def _recover(ctx: AppContext) -> None:
 def _join_run(ctx: AppContext) -> bool:
     known_ms = int((ctx.accounts.repo_roots.complete_at_s or 0.0) * 1000)
     marker = ctx.settings.data_directory / RUN_FILE
-    return join_run(ctx.accounts.db, ctx.sequencer, marker, known_ms=known_ms)
+    return join_run(ctx.accounts.db, ctx.event_log, marker, known_ms=known_ms)
 
 
 def _find_since_s(ctx: AppContext, check_file: Path) -> float | None:
@@ -111,7 +111,7 @@ def _find_since_s(ctx: AppContext, check_file: Path) -> float | None:
     Stored for the next attempt first, because the events of this one make the log younger.
     """
     asked_s = read_since_s(check_file)
-    unknown = not ctx.unfinished.same_run or ctx.sequencer.run.was_unclean or _log_is_gone(ctx)
+    unknown = not ctx.unfinished.same_run or ctx.event_log.run.was_unclean or _log_is_gone(ctx)
     if asked_s is None and not unknown:
         return None
     newest = ctx.sequencer.log.newest_time()
@@ -138,7 +138,7 @@ async def _mend_everything(ctx: AppContext, since_s: float) -> None:
         if account.did not in files.present:
             quarantine(ctx, account.did, f"{ctx.actor_store.layout.store(account.did)} is missing")
         elif account.did in suspects:
-            await mend_store(ctx, account, may_lack_commits=ctx.sequencer.run.power_may_have_failed)
+            await mend_store(ctx, account, may_lack_commits=ctx.event_log.run.power_may_have_failed)
             mended += 1
     heads_since_s = (ctx.accounts.repo_roots.complete_at_s or 0.0) - WINDOW_S
     listed = files.changed_since(heads_since_s) - suspects

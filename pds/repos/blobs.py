@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, Callable
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from actor_store.media_type import media_type_of
+from pds.peers.calls import by_owner
 from pds.repos.errors import BlobRefused
 from repo.datamodel import BlobRef, iter_blob_refs
 from repo.odd_record import read_kept
@@ -27,6 +29,14 @@ _is_media_type: Final = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", r
 """Without parameters (RFC 6838, section 4.2)."""
 
 
+BlobCheck: TypeAlias = "Callable[[ActorStoreReader, TempBlob], None]"
+"""May refuse a blob by raising. It can be pickled: a function of a module, or a part of one."""
+
+
+def _accept(_actor: ActorStoreReader, _temp: TempBlob) -> None:
+    """The check of blobs that nothing is known about."""
+
+
 async def receive_blob(
     ctx: AppContext,
     did: str,
@@ -34,7 +44,7 @@ async def receive_blob(
     *,
     declared_type: str,
     max_bytes: int,
-    check: Callable[[ActorStoreReader, TempBlob], None] = lambda _actor, _temp: None,
+    check: BlobCheck = _accept,
     ignores_quota: bool = False,
 ) -> BlobRef:
     """Store a blob of an account, whether or not a record refers to it yet.
@@ -45,6 +55,20 @@ async def receive_blob(
     """
     temp = await ctx.blob_store.put_temp(did, chunks, max_bytes=max_bytes)
     mime_type = media_type_of(temp.head, declared_type)
+    await _keep(ctx, did, temp, mime_type, check, ignores_quota=ignores_quota)
+    return BlobRef(temp.cid, mime_type, temp.size)
+
+
+@by_owner
+async def _keep(
+    ctx: AppContext,
+    did: str,
+    temp: TempBlob,
+    mime_type: str,
+    check: BlobCheck,
+    *,
+    ignores_quota: bool,
+) -> None:
     await ctx.actor_store.blob_files.keep_upload(
         did,
         temp,
@@ -52,7 +76,15 @@ async def receive_blob(
         check=lambda actor: check(actor, temp),
         ignores_quota=ignores_quota,
     )
-    return BlobRef(temp.cid, mime_type, temp.size)
+
+
+@by_owner
+async def settle_uploads(ctx: AppContext, did: str) -> None:
+    """Make uploads permanent that records refer to without a commit, such as after an import.
+
+    Raises what `BlobFiles.settle_uploads` raises.
+    """
+    await ctx.actor_store.blob_files.settle_uploads(did)
 
 
 async def list_missing_blobs(
@@ -74,12 +106,6 @@ async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable
     `receive_blob` raises. Nothing is stored then.
     """
 
-    def check(actor: ActorStoreReader, temp: TempBlob) -> None:
-        if temp.cid != cid:
-            raise BlobRefused(f"These are the bytes of {temp.cid}, not of {cid}")
-        if not actor.blob.is_referenced(cid):
-            raise BlobRefused(f"No record of {did} refers to the blob {cid}")
-
     declared = await ctx.actor_store.read(did, lambda actor: declared_type(actor, cid))
     return await receive_blob(
         ctx,
@@ -87,9 +113,16 @@ async def import_blob(ctx: AppContext, did: Did, cid: Cid, chunks: AsyncIterable
         chunks,
         declared_type=declared or UNKNOWN_TYPE,
         max_bytes=MAX_BLOB_BYTES,
-        check=check,
+        check=partial(_check_wanted, did, cid),
         ignores_quota=True,
     )
+
+
+def _check_wanted(did: str, cid: Cid, actor: ActorStoreReader, temp: TempBlob) -> None:
+    if temp.cid != cid:
+        raise BlobRefused(f"These are the bytes of {temp.cid}, not of {cid}")
+    if not actor.blob.is_referenced(cid):
+        raise BlobRefused(f"No record of {did} refers to the blob {cid}")
 
 
 def declared_type(actor: ActorStoreReader, cid: Cid) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from database.errors import DatabaseError
+from pds.peers.calls import by_owner
 from repo.car import encode_car
 from repo.commit import CommitData, Head
 from sequencer.events import CommitEvent, SyncEvent
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 
+@by_owner
 async def commit(
     ctx: AppContext,
     did: Did,
@@ -29,19 +31,22 @@ async def commit(
     *,
     blobs: Sequence[BlobRef] = (),
     swap_commit: Cid | None = None,
-) -> CommitData | None:
+) -> Head | None:
     """Commit the writes of `plan` to the repository of `did`, and sequence the commit.
 
     `plan` computes the writes from what it reads inside the transaction; `blobs` are those that
-    the records refer to. Returns None, and makes no commit, if the writes change no record. Raises
-    what `ActorStore.commit` raises, and a `DatabaseError` if the event log has stopped accepting
-    events. Nothing has been written if it raises.
+    the records refer to; all of them can be pickled. Returns the new head; None, and makes no
+    commit, if the writes change no record. Raises what `ActorStore.commit` raises, and a
+    `DatabaseError` if the event log has stopped accepting events. Nothing has been written if it
+    raises.
     """
     await wait_for_log(ctx)
     data = await ctx.actor_store.commit(did, plan, blobs=blobs, swap_commit=swap_commit)
-    if data is not None:
-        await sequence(ctx, commit_event(data), Head(data.cid, data.rev))
-    return data
+    if data is None:
+        return None
+    head = Head(data.cid, data.rev)
+    await sequence(ctx, commit_event(data), head)
+    return head
 
 
 async def wait_for_log(ctx: AppContext) -> None:

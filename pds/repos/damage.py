@@ -10,6 +10,7 @@ import structlog
 from actor_store.errors import ActorStoreDamaged, RepoNotFound, SigningKeyUnusable
 from database.errors import DatabaseForbidden
 from pds.disk.remedies import give_to_server, restore_database, restore_key
+from pds.peers.calls import telling, told
 from pds.pending.journal import Entry
 from repo.syntax import Did
 
@@ -23,7 +24,13 @@ _log = structlog.get_logger(__name__)
 def quarantine(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = None) -> None:
     """Refuse all access to the store of `did` until the next start, and log the reason."""
     ctx.actor_store.quarantine(did, reason)
+    ctx.peers.tell_others(telling(_quarantine, did, reason))
     report(ctx, did, reason, cause)
+
+
+@told
+def _quarantine(ctx: ReadContext, did: Did, reason: str) -> None:
+    ctx.actor_store.quarantine(did, reason)
 
 
 def report(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = None) -> None:

@@ -21,6 +21,9 @@ from actor_store.importing import ImportedRepo, import_car, parse_commit
 from identity.resolver import DidResolutionError
 from identity.signers import NotSigned, find_signer
 from pds.disk.spool import Spool
+from pds.peers.calls import by_owner
+from pds.peers.locks import account_lock
+from pds.repos.blobs import settle_uploads
 from pds.repos.commits import sequence, sync_event, wait_for_log
 from pds.repos.errors import ImportRefused
 from repo.car import MAX_BLOCK_BYTES
@@ -74,12 +77,12 @@ async def import_repo(
         begun.size_bytes = spool.size_bytes
         keys = await _signing_keys(ctx, did)
         # The lock keeps the account from being activated or deleted during the import.
-        async with ctx.imports.loading(begun, sender), ctx.unfinished.lock(did):
+        async with ctx.imports.loading(begun, sender), account_lock(ctx, did):
             found = await asyncio.to_thread(_look_through, spool, did)
             if found is not None:
                 keys = [await _find_signer(ctx, *found, keys)]
             await load_repo(ctx, did, spool, keys)
-    await ctx.actor_store.blob_files.settle_uploads(did)
+    await settle_uploads(ctx, did)
 
 
 def _look_through(spool: Spool, did: Did) -> tuple[Cid, Commit] | None:
@@ -112,6 +115,7 @@ async def _signing_keys(ctx: AppContext, did: Did) -> list[PublicKey]:
     return keys if named is None else [parse_did_key(named), *keys]
 
 
+@by_owner
 async def load_repo(
     ctx: AppContext,
     did: Did,

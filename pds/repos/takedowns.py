@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pds.peers.calls import by_owner
 from repo.cid import Cid
 from repo.syntax import AtUri
 
@@ -20,12 +21,19 @@ async def set_record_takedown(ctx: AppContext, uri: AtUri, ref: str | None) -> s
 
     Raises `RepoNotFound` and `RecordNotFound`.
     """
-    collection, rkey = uri.collection or "", uri.rkey or ""
+    return await _set_record_takedown(ctx, uri.authority, uri.collection or "", uri.rkey or "", ref)
+
+
+@by_owner
+async def _set_record_takedown(
+    ctx: AppContext, did: str, collection: str, rkey: str, ref: str | None
+) -> str | None:
     return await ctx.actor_store.transact(
-        uri.authority, lambda actor: actor.record.set_takedown(collection, rkey, ref)
+        did, lambda actor: actor.record.set_takedown(collection, rkey, ref)
     )
 
 
+@by_owner
 async def set_blob_takedown(ctx: AppContext, did: str, cid: Cid, ref: str | None) -> str | None:
     """Take down a blob, or reverse that if `ref` is None. Return the stored reference.
 

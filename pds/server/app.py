@@ -69,7 +69,6 @@ def make_app(
         *(hold_routes(hold) if hold else ()),
         *web_routes(ctx, limiter),
     )
-    app.on_startup.append(_follow_events)
     # Including the methods of other services, to which requests are proxied.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     app.on_response_prepare.append(add_nonce)
@@ -159,12 +158,6 @@ def _group_of(ctx: ReadContext, request: web.BaseRequest) -> str:
 
 def _peer(request: web.BaseRequest) -> str:
     return request.remote or ""
-
-
-async def _follow_events(app: web.Application) -> None:
-    # Only now can relays that hear of an event reach the server.
-    ctx = app[CONTEXT]
-    ctx.sequencer.on_append(ctx.crawlers.notify_soon)
 
 
 async def end_subscriptions(app: web.Application) -> None:

@@ -12,6 +12,7 @@ from pds.accounts.scopes import STANDARD, SessionScope
 from pds.proxy.oauth import RPC
 from pds.proxy.target import NamedService, is_appview, named_service
 from pds.proxy.unserved import pass_on_as_user
+from pds.repos.preferences import put_preferences as put
 from pds.xrpc.accept_encoding import RELAYED, check_acceptable
 from pds.xrpc.auth import user, user_or_moderator
 from pds.xrpc.call import Answer, XrpcCall
@@ -53,11 +54,8 @@ async def put_preferences(call: XrpcCall) -> Answer:
     elsewhere = _other_appview(call)
     if elsewhere is not None:
         return await pass_on_as_user(call, PUT_PREFERENCES, elsewhere, json=call.body)
-    preferences = call.body["preferences"]
-    await call.ctx.actor_store.transact(
-        call.user.did,
-        lambda actor: actor.pref.put(preferences, full_access=call.user.is_full),
-    )
+    user = call.user
+    await put(call.ctx, user.did, call.body["preferences"], full_access=user.is_full)
     return None
 
 

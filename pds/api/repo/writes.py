@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from actor_store.reader import ActorStoreReader
 from actor_store.writes import MAX_WRITES, UNSET, PreparedWrite
 from pds.lifecycle.acting import get_acting_account
 from pds.rate_limits.method_limits import CREATE, DELETE, SEVERAL_WRITES, UPDATE
 from pds.repos.commits import commit
 from pds.repos.legacy_profile import PROFILE, upgrade_images
+from pds.repos.plans import Create, Delete, Guard, Put, Writes, allow
 from pds.repos.records import prepare_write
 from pds.xrpc.auth import user
 from pds.xrpc.body import WRITE_LIMIT_BYTES
@@ -20,13 +20,10 @@ from pds.xrpc.errors import auth_required, invalid_request
 from pds.xrpc.methods import XrpcMethods
 from pds.xrpc.oauth_demands import in_handler
 from repo.cid import Cid
-from repo.commit import Action, CommitData
+from repo.commit import Action, Head
 from repo.syntax import Did
 
 methods = XrpcMethods()
-
-Guard: TypeAlias = Callable[[ActorStoreReader, Sequence[PreparedWrite]], None]
-"""Sees the writes of a commit in its transaction, and raises to refuse them."""
 
 _APPLY_WRITES: Final = "com.atproto.repo.applyWrites"
 _ACTIONS: Final[dict[str, Action]] = {
@@ -34,10 +31,6 @@ _ACTIONS: Final[dict[str, Action]] = {
     f"{_APPLY_WRITES}#update": "update",
     f"{_APPLY_WRITES}#delete": "delete",
 }
-
-
-def _allow(_actor: ActorStoreReader, _writes: Sequence[PreparedWrite]) -> None:
-    """The guard of a repository whose owner writes."""
 
 
 @methods.method(
@@ -53,24 +46,17 @@ async def create_record(call: XrpcCall) -> Answer:
     return await create_in(call, did)
 
 
-async def create_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
+async def create_in(call: XrpcCall, did: Did, guard: Guard = allow) -> Answer:
     """Create a record in the repository of `did`, if `guard` lets it pass."""
     ctx, body = call.ctx, call.body
     collection, rkey = body["collection"], body.get("rkey") or ctx.tid_clock.next()
     write = await _prepare(call, "create", collection, rkey)
 
-    def plan(actor: ActorStoreReader) -> list[PreparedWrite]:
-        writes = [write]
-        if body.get("validate") is not False:
-            # A second like of the same post replaces the first.
-            conflicts = actor.record.backlink_conflicts(collection, write.backlinks)
-            writes = [*(PreparedWrite("delete", collection, rkey) for rkey in conflicts), write]
-        guard(actor, writes)
-        return writes
-
+    # A second like of the same post replaces the first.
+    plan = Create(write, replaces_alike=body.get("validate") is not False, guard=guard)
     swap_commit = _optional_cid(body.get("swapCommit"))
-    data = await commit(ctx, did, plan, blobs=write.blobs, swap_commit=swap_commit)
-    return _write_output(did, write, data)
+    head = await commit(ctx, did, plan, blobs=write.blobs, swap_commit=swap_commit)
+    return _write_output(did, write, head)
 
 
 @methods.method(
@@ -87,28 +73,19 @@ async def put_record(call: XrpcCall) -> Answer:
     return await put_in(call, did)
 
 
-async def put_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
+async def put_in(call: XrpcCall, did: Did, guard: Guard = allow) -> Answer:
     """Put a record into the repository of `did`, if `guard` lets it pass."""
     ctx, body = call.ctx, call.body
     collection, rkey = body["collection"], body["rkey"]
     if collection == PROFILE:
         body["record"] = await upgrade_images(ctx, did, rkey, body["record"])
     write = await _prepare(call, "update", collection, rkey)
-    swap_record = _optional_cid(body["swapRecord"]) if "swapRecord" in body else UNSET
-
-    def plan(actor: ActorStoreReader) -> list[PreparedWrite] | None:
-        current = actor.record.find_cid(collection, rkey)
-        # As in the reference, this comes before the swap checks.
-        if current == write.cid:
-            return None
-        action: Action = "create" if current is None else "update"
-        writes = [replace(write, action=action, swap_record=swap_record)]
-        guard(actor, writes)
-        return writes
-
+    if "swapRecord" in body:
+        write = replace(write, swap_record=_optional_cid(body["swapRecord"]))
+    plan = Put(write, guard)
     swap_commit = _optional_cid(body.get("swapCommit"))
-    data = await commit(ctx, did, plan, blobs=write.blobs, swap_commit=swap_commit)
-    return _write_output(did, write, data)
+    head = await commit(ctx, did, plan, blobs=write.blobs, swap_commit=swap_commit)
+    return _write_output(did, write, head)
 
 
 @methods.method(
@@ -123,21 +100,15 @@ async def delete_record(call: XrpcCall) -> Answer:
     return await delete_in(call, did)
 
 
-async def delete_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
+async def delete_in(call: XrpcCall, did: Did, guard: Guard = allow) -> Answer:
     """Delete a record of the repository of `did`, if `guard` lets it pass."""
     ctx, body = call.ctx, call.body
     collection, rkey = body["collection"], body["rkey"]
     swap_record = _optional_cid(body["swapRecord"]) if body.get("swapRecord") else UNSET
     write = PreparedWrite("delete", collection, rkey, swap_record=swap_record)
-
-    def plan(actor: ActorStoreReader) -> list[PreparedWrite] | None:
-        if actor.record.find_cid(collection, rkey) is None:
-            return None
-        guard(actor, [write])
-        return [write]
-
-    data = await commit(ctx, did, plan, swap_commit=_optional_cid(body.get("swapCommit")))
-    return {} if data is None else {"commit": _commit_json(data)}
+    swap_commit = _optional_cid(body.get("swapCommit"))
+    head = await commit(ctx, did, Delete(write, guard), swap_commit=swap_commit)
+    return {} if head is None else {"commit": _commit_json(head)}
 
 
 @methods.method(
@@ -156,7 +127,7 @@ async def apply_writes(call: XrpcCall) -> Answer:
     return await apply_in(call, did)
 
 
-async def apply_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
+async def apply_in(call: XrpcCall, did: Did, guard: Guard = allow) -> Answer:
     """Make several writes to the repository of `did`, if `guard` lets them pass."""
     ctx, body = call.ctx, call.body
     _check_number(body["writes"])
@@ -169,15 +140,10 @@ async def apply_in(call: XrpcCall, did: Did, guard: Guard = _allow) -> Answer:
     writes = [write for write, _ in prepared]
     swap_commit = _optional_cid(body.get("swapCommit"))
     blobs = [blob for write in writes for blob in write.blobs]
-
-    def plan(actor: ActorStoreReader) -> list[PreparedWrite]:
-        guard(actor, writes)
-        return writes
-
-    data = await commit(ctx, did, plan, blobs=blobs, swap_commit=swap_commit)
+    head = await commit(ctx, did, Writes(writes, guard), blobs=blobs, swap_commit=swap_commit)
     output: dict[str, Any] = {"results": [result for _, result in prepared]}
-    if data is not None:
-        output["commit"] = _commit_json(data)
+    if head is not None:
+        output["commit"] = _commit_json(head)
     return output
 
 
@@ -256,15 +222,15 @@ def _record_result(did: str, write: PreparedWrite) -> dict[str, Any]:
     return result
 
 
-def _write_output(did: str, write: PreparedWrite, data: CommitData | None) -> dict[str, Any]:
+def _write_output(did: str, write: PreparedWrite, head: Head | None) -> dict[str, Any]:
     output = _record_result(did, write)
-    if data is not None:
-        output["commit"] = _commit_json(data)
+    if head is not None:
+        output["commit"] = _commit_json(head)
     return output
 
 
-def _commit_json(data: CommitData) -> dict[str, str]:
-    return {"cid": str(data.cid), "rev": data.rev}
+def _commit_json(head: Head) -> dict[str, str]:
+    return {"cid": str(head.cid), "rev": head.rev}
 
 
 def _optional_cid(text: str | None) -> Cid | None:

@@ -33,8 +33,8 @@ from pds.xrpc.errors import invalid_request
 from pds.xrpc.methods import XrpcMethod
 
 if TYPE_CHECKING:
-    from pds.api.repo.writes import Guard
     from pds.context import AppContext
+    from pds.repos.plans import Guard
     from repo.syntax import Did
 
 _UPLOAD: Final = "com.atproto.repo.uploadBlob"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from actor_store.blob_store.base import BlobFileMissing, BlobStoreError, BlobTooLarge, TempBlob
@@ -28,13 +29,16 @@ from pds.lifecycle.signup import did_credentials
 from pds.lifecycle.states import activate, deactivate
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
+from pds.peers.locks import account_lock
 from pds.pending.import_turns import ImportUnderWay, Sender
 from pds.repos.blobs import UNKNOWN_TYPE, receive_blob
 from pds.repos.damage import forget_damage
 from pds.repos.errors import ImportRefused
 from pds.repos.export import measure
 from pds.repos.imports import import_repo
+from pds.repos.preferences import put_preferences
 from pds.repos.quotas import UploadRoom
+from pds.repos.stores import destroy
 from repo.cid import Cid
 from repo.syntax import Did
 
@@ -139,10 +143,6 @@ class NewHere(Here):
             )
 
     async def put_blob(self, cid: Cid, mime_type: str, chunks: AsyncIterable[bytes]) -> None:
-        def check(_actor: ActorStoreReader, temp: TempBlob) -> None:
-            if temp.cid != cid:
-                raise BlobNotTaken
-
         with _ours():
             room = await UploadRoom.find(self._ctx, self._did)
             try:
@@ -152,7 +152,7 @@ class NewHere(Here):
                     room.metered(aiter(chunks)),
                     declared_type=mime_type if "/" in mime_type else UNKNOWN_TYPE,
                     max_bytes=self._ctx.settings.service.blob_upload_limit_bytes,
-                    check=check,
+                    check=partial(_check_is, cid),
                 )
             except (BlobTooLarge, BlobTakendown) as exc:
                 raise BlobNotTaken from exc
@@ -161,9 +161,7 @@ class NewHere(Here):
         kept = [one for one in preferences if _is_preference(one)]
         self._expect_copy()
         with _ours():
-            await self._ctx.actor_store.transact(
-                self._did, lambda actor: actor.pref.put(kept, full_access=True)
-            )
+            await put_preferences(self._ctx, self._did, kept, full_access=True)
 
     def _expect_copy(self) -> None:
         """Copy nothing over an account that has been activated by other means, and is used."""
@@ -201,10 +199,15 @@ class NewHere(Here):
             account = ctx.accounts.find_account(did, include_inactive=True)
             if account is None or account.active:
                 return
-            async with ctx.unfinished.lock(did):
-                await ctx.actor_store.destroy(did)
+            async with account_lock(ctx, did):
+                await destroy(ctx, did)
                 await ctx.accounts.delete_account(did)
                 await forget_damage(ctx, did)
+
+
+def _check_is(cid: Cid, _actor: ActorStoreReader, temp: TempBlob) -> None:
+    if temp.cid != cid:
+        raise BlobNotTaken
 
 
 def _is_preference(value: Any) -> bool:

@@ -22,7 +22,7 @@ from pds.monitoring.health.probes import (
     database_failure,
 )
 from pds.pending.unfinished import Unfinished
-from sequencer.sequencer import Sequencer
+from sequencer.remote import AnySequencer
 
 ACCOUNTS: Final = "service database"
 LOG: Final = "event log"
@@ -39,7 +39,7 @@ _DATABASE_ROOM_BYTES: Final = 1 << 20
 def make_health_check(
     settings: Settings,
     accounts: AccountRegister,
-    sequencer: Sequencer,
+    sequencer: AnySequencer,
     did_cache: DidCache,
     unfinished: Unfinished,
     bucket: S3Bucket | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pds.peers.events import raise_to
 from pds.xrpc.errors import invalid_request
 
 if TYPE_CHECKING:
@@ -16,7 +17,5 @@ async def raise_seq(call: OperatorCall) -> dict[str, Any]:
     seq = body.get("seq") if isinstance(body, dict) else None
     if not isinstance(seq, int) or isinstance(seq, bool) or seq < 1:
         raise invalid_request('A JSON object with "seq", a number from 1, is expected')
-    sequencer = call.ctx.sequencer
-    before = sequencer.current_seq
-    await sequencer.raise_to(seq)
-    return {"before": before, "seq": sequencer.current_seq}
+    before, after = await raise_to(call.ctx, seq)
+    return {"before": before, "seq": after}

@@ -16,10 +16,7 @@ from tests.pds.conftest import Account, Pds
 
 def later(pds: Pds, seconds: float) -> UploadSweep:
     """A sweep some time from now."""
-    ctx = pds.ctx
-    return UploadSweep(
-        ctx.actor_store, ctx.blob_store, ctx.accounts, clock=lambda: time.time() + seconds
-    )
+    return UploadSweep(pds.ctx, clock=lambda: time.time() + seconds)
 
 
 def uploads(data: Path) -> int:
@@ -71,10 +68,8 @@ async def test_a_clock_that_is_set_ahead_makes_no_upload_old(
     pds: Pds, alice: Account, tmp_path: Path
 ) -> None:
     """As where a machine starts without knowing the time, and learns it a moment later."""
-    ctx, ahead_s = pds.ctx, 0.0
-    swept = UploadSweep(
-        ctx.actor_store, ctx.blob_store, ctx.accounts, clock=lambda: time.time() + ahead_s
-    )
+    ahead_s = 0.0
+    swept = UploadSweep(pds.ctx, clock=lambda: time.time() + ahead_s)
     await uploaded(pds, alice)
     ahead_s = 10.0 * KEPT_S
     await swept.sweep()

@@ -131,7 +131,7 @@ class TestStarting:
 
         monkeypatch.setattr(recovery_start, "find_stores", fail)
         pds = await starts.again()
-        assert not pds.ctx.sequencer.run.was_unclean
+        assert not pds.ctx.event_log.run.was_unclean
         assert kinds_of(read_events(pds)) == ["identity", "account", "append", "sync"]
 
     async def test_a_start_that_fails_does_not_count_as_recovered(
@@ -150,7 +150,7 @@ class TestStarting:
             with pytest.raises(DatabaseIoFailed):
                 await starts.start()
         pds = await starts.again()
-        assert pds.ctx.sequencer.run.was_unclean
+        assert pds.ctx.event_log.run.was_unclean
 
     async def test_recovery_that_finds_a_full_disk_is_finished_by_the_first_write(
         self, starts: Starts, monkeypatch: pytest.MonkeyPatch
@@ -313,7 +313,7 @@ class TestHeads:
         with closing(open_database(starts.data / "account.sqlite")) as db:
             db.run("DROP TABLE holdfast_heads")
         pds = await starts.start()
-        assert not pds.ctx.sequencer.run.was_unclean
+        assert not pds.ctx.event_log.run.was_unclean
         assert heads(pds, alice) == right
         await pds.ctx.accounts.repo_roots.flush()
         assert pds.ctx.accounts.repo_roots.complete_at_s is not None

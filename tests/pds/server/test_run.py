@@ -44,7 +44,7 @@ async def test_a_signal_stops_the_server_in_order(
     ready: asyncio.Future[AppContext] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(settings, on_ready=ready.set_result))
     ctx = await ready
-    assert not ctx.sequencer.run.was_unclean
+    assert not ctx.event_log.run.was_unclean
     with pytest.raises(DataDirectoryHeld):
         DataDirectoryLock.acquire(settings.data_directory)
     async with (

@@ -317,7 +317,7 @@ async def test_counts_are_written_by_themselves(hold: Hold) -> None:
     stats = Stats(hold.ctx, hold.did, hold.db, hold.index, interval_s=0.001, journal_s=0.001)
     await stats.start()
     written = asyncio.Event()
-    hold.ctx.sequencer.on_append(written.set)
+    hold.ctx.event_log.on_append(written.set)
     stats.count_pull(OWNER, "myapp")
     await written.wait()
     await stats.close()

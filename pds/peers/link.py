@@ -1,0 +1,114 @@
+"""A link to another process of the server: calls of its functions, and their results."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from pds.peers.channel import Channel, ChannelClosed, Message
+
+CALL: Final = 0
+RESULT: Final = 1
+ERROR: Final = 2
+TELL: Final = 3
+CANCEL: Final = 4
+
+_CONNECT_S: Final = 5.0
+"""How long a call waits for a process that is being replaced: as long as for a busy file."""
+_POLL_S: Final = 0.02
+
+_Future: TypeAlias = "asyncio.Future[Any]"
+
+
+class PeerGone(Exception):
+    """The process that was called has ended, or is not there in time."""
+
+    def __init__(self, *, was_called: bool) -> None:
+        """`was_called` if it may have done what was asked, or a part of it."""
+        super().__init__(
+            "A process of the server has ended. Whether it has done what was asked is not known: "
+            "look before you repeat it."
+            if was_called
+            else "A process of the server is being replaced. Try again later."
+        )
+        self.was_called = was_called
+
+
+class Link:
+    """Calls to the process that listens at `path`; connected when first used, and again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._channel: Channel | None = None
+        self._connecting: asyncio.Lock = asyncio.Lock()
+        self._waiting: dict[int, _Future] = {}
+        self._last_id = 0
+
+    async def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a function there, and return or raise what it does. Raises `PeerGone`.
+
+        Cancelling cancels it there, too.
+        """
+        channel = self._channel
+        if channel is None or not channel.is_open:
+            channel = await self._connect()
+        self._last_id += 1
+        number = self._last_id
+        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            channel.send((CALL, number, name, args, kwargs))
+            return await future
+        except asyncio.CancelledError:
+            with suppress(ChannelClosed):
+                channel.send((CANCEL, number, None))
+            raise
+        except ChannelClosed as exc:
+            raise PeerGone(was_called=False) from exc
+        finally:
+            self._waiting.pop(number, None)
+
+    def tell(self, message: bytes) -> None:
+        """Send what `telling` made. A process that is not there is not told."""
+        if self._channel is not None:
+            with suppress(ChannelClosed):
+                self._channel.send_encoded(message)
+
+    def close(self) -> None:
+        """Close the connection; calls under way raise `PeerGone`."""
+        if self._channel is not None:
+            self._channel.close()
+
+    async def _connect(self) -> Channel:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + _CONNECT_S
+        async with self._connecting:
+            while self._channel is None or not self._channel.is_open:
+                with suppress(OSError):
+                    _, self._channel = await loop.create_unix_connection(
+                        lambda: Channel(self._receive, self._lose), str(self._path)
+                    )
+                    break
+                if loop.time() >= give_up_at:
+                    raise PeerGone(was_called=False)
+                await asyncio.sleep(_POLL_S)
+            return self._channel
+
+    def _receive(self, _channel: Channel, message: Message) -> None:
+        kind, number, value = message
+        future = self._waiting.get(number)
+        if future is None or future.done():
+            return  # The caller has gone.
+        if kind == ERROR:
+            future.set_exception(value)
+        else:
+            future.set_result(value)
+
+    def _lose(self, channel: Channel) -> None:
+        if channel is not self._channel:
+            return
+        self._channel = None
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(PeerGone(was_called=True))

@@ -1,0 +1,76 @@
+"""Serving the calls of other processes of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from pds.peers.calls import FUNCTIONS, TOLD
+from pds.peers.channel import Channel, ChannelClosed, Message
+from pds.peers.link import CANCEL, ERROR, RESULT, TELL
+
+_log = structlog.get_logger(__name__)
+
+
+class PeerService:
+    """Carries out the calls that arrive at the socket of this process."""
+
+    def __init__(self, ctx: Any) -> None:
+        """`ctx` is what each called function gets first."""
+        self._ctx = ctx
+        self._server: asyncio.AbstractServer | None = None
+        self._channels: set[Channel] = set()
+        self._tasks: dict[tuple[Channel, int], asyncio.Task[None]] = {}
+
+    async def listen(self, path: Path) -> None:
+        """Take calls at the socket `path` from now on. Raises `OSError`."""
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            self._open_channel, str(path)
+        )
+
+    async def close(self) -> None:
+        """Take no more calls, answer those under way, and close all connections."""
+        if self._server is not None:
+            self._server.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+        for channel in tuple(self._channels):
+            channel.close()
+
+    def _open_channel(self) -> Channel:
+        channel = Channel(self._receive, self._channels.discard)
+        self._channels.add(channel)
+        return channel
+
+    def _receive(self, channel: Channel, message: Message) -> None:
+        kind, number, *rest = message
+        key = (channel, number)
+        if kind == CANCEL:
+            if key in self._tasks:
+                self._tasks[key].cancel()
+            return
+        name, args, kwargs = rest
+        if kind == TELL:
+            TOLD[name](self._ctx, *args)
+            return
+        task = asyncio.create_task(self._carry_out(channel, number, name, args, kwargs))
+        self._tasks[key] = task
+        task.add_done_callback(lambda _: self._tasks.pop(key))
+
+    async def _carry_out(
+        self, channel: Channel, number: int, name: str, args: Any, kwargs: Any
+    ) -> None:
+        try:
+            answer: Message = (RESULT, number, await FUNCTIONS[name](self._ctx, *args, **kwargs))
+        except Exception as exc:  # noqa: BLE001 (the caller gets it)
+            answer = (ERROR, number, exc)
+        try:
+            channel.send(answer)
+        except ChannelClosed:
+            _log.warning("the process that asked has gone", call=name)
+        except Exception as exc:  # noqa: BLE001 (whatever pickle raises)
+            _log.exception("an answer to another process cannot be sent", call=name)
+            channel.send((ERROR, number, RuntimeError(f"{name}: {exc}")))
