@@ -30,7 +30,7 @@ from pds.doctor.finding import Finding, Status
 from pds.doctor.report import Report
 from pds.monitoring.logs import configure_logs
 from pds.reporting import Progress, no_progress, printable
-from pds.server.run import raise_file_limit
+from pds.server.process import raise_file_limit
 
 P = ParamSpec("P")
 

@@ -187,7 +187,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from pds.disk.data_directory import DataDirectoryError
     from pds.replication.errors import ReplicationError
     from pds.server.listening import ListenError
-    from pds.server.run import TooFewFiles
+    from pds.server.process import TooFewFiles
 
     return (
         AccountError,

@@ -86,7 +86,15 @@ def serve(replica_url: str | None, env_file: Path | None) -> None:
         warn_of_settings(settings, variables.values)
         if replicator is not None:
             logs.after_reopening.append(replicator.hang_up)
-        uvloop.run(server.serve(settings, start_beside=prepare, on_ready=begin, logs=logs))
+        uvloop.run(
+            server.serve(
+                settings,
+                start_beside=prepare,
+                on_ready=begin,
+                logs=logs,
+                environ=variables.values,
+            )
+        )
 
 
 def _count_blobs(settings: Settings) -> int | str:

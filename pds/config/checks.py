@@ -22,6 +22,9 @@ from repo.syntax import is_did
 _HEX_32_BYTES: Final = re.compile(r"[0-9a-fA-F]{64}")
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _K256_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+_WORKERS: Final = re.compile(r"[1-9]|[1-5]\d|6[0-4]")
+MIN_WORKER_TIMEOUT_MS: Final = 5_000
+"""Shorter, and a machine that is busy for a moment would lose its workers."""
 
 
 def find_problems(settings: Settings, *, reads_only: bool = False) -> list[str]:
@@ -53,6 +56,13 @@ def _check_service(settings: Settings) -> Iterator[str]:
     ):
         if value is not None and value <= 0:
             yield f"{name} is {value}: set a number of bytes above zero"
+    if not (service.workers == "auto" or _WORKERS.fullmatch(service.workers)):
+        yield f'PDS_WORKERS is "{service.workers}": set a number from 1 to 64, or auto'
+    if service.worker_timeout_ms < MIN_WORKER_TIMEOUT_MS:
+        yield (
+            f"PDS_WORKER_TIMEOUT is {service.worker_timeout_ms}: set at least "
+            f"{MIN_WORKER_TIMEOUT_MS} milliseconds"
+        )
     quota = service.account_quota_bytes
     if quota is not None and quota < 0:
         yield f"PDS_ACCOUNT_QUOTA_BYTES is {quota}: set a number of bytes, or unset it"

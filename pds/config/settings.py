@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -215,6 +216,12 @@ class Settings(BaseSettings):
     def is_hold(self, did: str) -> bool:
         """Whether `did` is the actor of the hold that this server is."""
         return self.hold.enabled and did == self.hold_did
+
+    @property
+    def workers(self) -> int:
+        """How many processes answer requests."""
+        workers = self.service.workers
+        return len(os.sched_getaffinity(0)) if workers == "auto" else int(workers)
 
     @property
     def synchronous(self) -> Literal["NORMAL", "FULL"]:

@@ -31,6 +31,7 @@ from actor_store.errors import ActorStoreError, RepoNotFound
 from actor_store.reader import ActorStoreReader
 from database.errors import DatabaseError
 from identity.plc import PlcError
+from pds.peers.calls import by_all
 from pds.peers.events import delete_events_of
 from pds.peers.locks import account_lock
 from pds.pending.journal import Entry
@@ -61,19 +62,30 @@ async def journaled(ctx: AppContext, entry: Entry) -> AsyncIterator[None]:
     entry cannot be written, and what the block raises.
     """
     async with account_lock(ctx, entry.did):
-        await ctx.unfinished.journal.add(entry)
+        under_way = ctx.unfinished.under_way
+        under_way.add(entry)
         try:
-            yield
-        except BaseException as exc:
-            if isinstance(exc, asyncio.CancelledError) or not await _settled(ctx, entry):
-                _settle_later(ctx, entry)
-            raise
-        try:
-            await ctx.unfinished.journal.drop(entry)
-        except DatabaseError as exc:
-            # Everything is done except deleting this row.
-            _log.warning("finished, but still journaled", did=entry.did, reason=str(exc))
-            _settle_later(ctx, entry)
+            await ctx.unfinished.journal.add(entry)
+            try:
+                yield
+            except BaseException as exc:
+                if isinstance(exc, asyncio.CancelledError) or not await _settled(ctx, entry):
+                    settle_later(ctx, entry)
+                raise
+            try:
+                await ctx.unfinished.journal.drop(entry)
+            except DatabaseError as exc:
+                # Everything is done except deleting this row.
+                _log.warning("finished, but still journaled", did=entry.did, reason=str(exc))
+                settle_later(ctx, entry)
+        finally:
+            under_way.discard(entry)
+
+
+@by_all
+async def changes_under_way(ctx: AppContext) -> list[Entry]:
+    """Return the changes that each process is making at the moment."""
+    return list(ctx.unfinished.under_way)
 
 
 async def settle_all(ctx: AppContext) -> None:
@@ -88,7 +100,7 @@ async def settle_all(ctx: AppContext) -> None:
             # The failure concerns one actor; if the log or the account database cannot be written
             # at all, that will show soon enough.
             _log.warning("not settled yet", did=entry.did, kind=entry.kind, reason=str(exc))
-        _settle_later(ctx, entry)
+        settle_later(ctx, entry)
 
 
 async def finish_deletion(ctx: AppContext, did: Did) -> None:
@@ -105,7 +117,9 @@ async def finish_deletion(ctx: AppContext, did: Did) -> None:
     await forget_damage(ctx, did)
 
 
-def _settle_later(ctx: AppContext, entry: Entry) -> None:
+def settle_later(ctx: AppContext, entry: Entry) -> None:
+    """Settle an interrupted change in the background, and retry until that succeeds."""
+
     async def settle() -> None:
         async with account_lock(ctx, entry.did):
             # Meanwhile, another change of this kind may have replaced the entry and completed.

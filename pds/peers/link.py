@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -14,9 +15,11 @@ RESULT: Final = 1
 ERROR: Final = 2
 TELL: Final = 3
 CANCEL: Final = 4
+GOODBYE: Final = 5
+"""The process at the other end is about to end: it answers, but gets no more calls."""
 
-_CONNECT_S: Final = 5.0
-"""How long a call waits for a process that is being replaced: as long as for a busy file."""
+CONNECT_S: Final = 15.0
+"""How long a call waits for a process that is being replaced."""
 _POLL_S: Final = 0.02
 
 _Future: TypeAlias = "asyncio.Future[Any]"
@@ -39,11 +42,13 @@ class PeerGone(Exception):
 class Link:
     """Calls to the process that listens at `path`; connected when first used, and again."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_lost: Callable[[], None] = lambda: None) -> None:
+        """Call `on_lost` when the connection ends without a goodbye."""
         self._path = path
+        self._on_lost = on_lost
         self._channel: Channel | None = None
         self._connecting: asyncio.Lock = asyncio.Lock()
-        self._waiting: dict[int, _Future] = {}
+        self._waiting: dict[int, tuple[Channel, _Future]] = {}
         self._last_id = 0
 
     async def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -56,7 +61,8 @@ class Link:
             channel = await self._connect()
         self._last_id += 1
         number = self._last_id
-        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        future: _Future = asyncio.get_running_loop().create_future()
+        self._waiting[number] = channel, future
         try:
             channel.send((CALL, number, name, args, kwargs))
             return await future
@@ -67,7 +73,8 @@ class Link:
         except ChannelClosed as exc:
             raise PeerGone(was_called=False) from exc
         finally:
-            self._waiting.pop(number, None)
+            del self._waiting[number]
+            self._close_if_done(channel)
 
     def tell(self, message: bytes) -> None:
         """Send what `telling` made. A process that is not there is not told."""
@@ -77,12 +84,13 @@ class Link:
 
     def close(self) -> None:
         """Close the connection; calls under way raise `PeerGone`."""
-        if self._channel is not None:
-            self._channel.close()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
 
     async def _connect(self) -> Channel:
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + _CONNECT_S
+        give_up_at = loop.time() + CONNECT_S
         async with self._connecting:
             while self._channel is None or not self._channel.is_open:
                 with suppress(OSError):
@@ -95,9 +103,14 @@ class Link:
                 await asyncio.sleep(_POLL_S)
             return self._channel
 
-    def _receive(self, _channel: Channel, message: Message) -> None:
+    def _receive(self, channel: Channel, message: Message) -> None:
         kind, number, value = message
-        future = self._waiting.get(number)
+        if kind == GOODBYE:
+            if channel is self._channel:
+                self._channel = None
+            self._close_if_done(channel)
+            return
+        _, future = self._waiting.get(number, (None, None))
         if future is None or future.done():
             return  # The caller has gone.
         if kind == ERROR:
@@ -105,10 +118,17 @@ class Link:
         else:
             future.set_result(value)
 
+    def _close_if_done(self, channel: Channel) -> None:
+        """Close a channel that gets no more calls, once all of its calls are answered."""
+        if channel is not self._channel and all(
+            one is not channel for one, _ in self._waiting.values()
+        ):
+            channel.close()
+
     def _lose(self, channel: Channel) -> None:
-        if channel is not self._channel:
-            return
-        self._channel = None
-        for future in self._waiting.values():
-            if not future.done():
+        for one, future in self._waiting.values():
+            if one is channel and not future.done():
                 future.set_exception(PeerGone(was_called=True))
+        if channel is self._channel:
+            self._channel = None
+            self._on_lost()

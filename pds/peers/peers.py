@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pds.peers.link import Link, PeerGone
@@ -24,6 +24,8 @@ class Peers:
         """`workers` are in the order of their numbers, with None for this process itself."""
         self.first = first
         self._workers = workers
+        self.heard_from: Callable[[int], None] = lambda _: None
+        """Called in the first process with the number of each worker that shows it is alive."""
         self.followers: set[int] = set()
         """The workers to which the first process sends frames of events."""
 
@@ -64,6 +66,10 @@ class Peers:
         """Send what `telling` made to all other processes."""
         for link in self.others:
             link.tell(message)
+
+    def forget(self, worker: int) -> None:
+        """Send no more frames to a worker that has ended."""
+        self.followers.discard(worker)
 
     def close(self) -> None:
         """Close all links."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from pds.peers.calls import FUNCTIONS, TOLD
 from pds.peers.channel import Channel, ChannelClosed, Message
-from pds.peers.link import CANCEL, ERROR, RESULT, TELL
+from pds.peers.link import CANCEL, ERROR, GOODBYE, RESULT, TELL
+
+CLOSE_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -23,6 +26,8 @@ class PeerService:
         self._ctx = ctx
         self._server: asyncio.AbstractServer | None = None
         self._channels: set[Channel] = set()
+        self._all_closed = asyncio.Event()
+        self._all_closed.set()
         self._tasks: dict[tuple[Channel, int], asyncio.Task[None]] = {}
 
     async def listen(self, path: Path) -> None:
@@ -32,18 +37,33 @@ class PeerService:
         )
 
     async def close(self) -> None:
-        """Take no more calls, answer those under way, and close all connections."""
+        """Answer the calls that others have sent, and let them close their connections.
+
+        They send no more, because they have been told goodbye. Ends after `CLOSE_S` at the latest.
+        """
         if self._server is not None:
             self._server.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values())
+        for channel in self._channels:
+            with suppress(ChannelClosed):
+                channel.send((GOODBYE, 0, None))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._all_closed.wait()
+        for task in self._tasks.values():
+            task.cancel()
         for channel in tuple(self._channels):
             channel.close()
 
     def _open_channel(self) -> Channel:
-        channel = Channel(self._receive, self._channels.discard)
+        channel = Channel(self._receive, self._forget)
         self._channels.add(channel)
+        self._all_closed.clear()
         return channel
+
+    def _forget(self, channel: Channel) -> None:
+        self._channels.discard(channel)
+        if not self._channels:
+            self._all_closed.set()
 
     def _receive(self, channel: Channel, message: Message) -> None:
         kind, number, *rest = message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from pds.pending.journal import Journal
+from pds.pending.journal import Entry, Journal
 from pds.pending.retrier import Retrier
 
 
@@ -17,6 +17,8 @@ class Unfinished:
     retrier: Retrier = field(default_factory=Retrier)
     damaged: set[str] = field(default_factory=set)
     """DIDs whose store has been found damaged; each is logged once."""
+    under_way: set[Entry] = field(default_factory=set)
+    """The journaled changes that this process is making."""
     finished: bool = False
     """Whether recovery after an unclean stop is complete."""
     finish: Callable[[], Awaitable[None]] | None = None

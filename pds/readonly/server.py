@@ -15,7 +15,7 @@ from database.collector import without_collector
 from pds.car.blob_directory import BlobDirectory
 from pds.config import Settings
 from pds.context import ReadContext, open_read_context
-from pds.disk.data_directory import make_directories
+from pds.disk.data_directory import DataDirectoryLock, make_directories
 from pds.monitoring.logs import Logs
 from pds.monitoring.requests.lines import LOGGER
 from pds.readonly.app import make_readonly_app
@@ -24,7 +24,8 @@ from pds.readonly.catalog import Catalog, Verification
 from pds.readonly.library import Counts, Library
 from pds.readonly.progress import OnProgress
 from pds.readonly.watching import watch
-from pds.server.run import bind, run_until_stopped, tune_garbage_collector
+from pds.server.process import tune_garbage_collector
+from pds.server.run import bind, run_until_stopped
 from repo.syntax import Did, Handle
 
 WATCH_S: Final = 2.0
@@ -61,7 +62,7 @@ async def serve_readonly(
     are. The stores are a cache: files that a crash leaves are loaded again at the next start.
     """
 
-    async def start(stack: AsyncExitStack) -> None:
+    async def start(stack: AsyncExitStack, _lock: DataDirectoryLock) -> None:
         port = bind(stack, settings.bind_address, settings.service.port)
         make_directories(settings)
         with without_collector():

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Final
 
 from aiohttp import web
 
+from pds.server.accepting import SharedSite
 from pds.server.app import make_runner
 from pds.server.draining import stop_serving
 
@@ -59,6 +61,19 @@ class BoundPort:
         """Release the port. Closing twice is harmless."""
         _close(self._sockets)
 
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The sockets, for processes that share them."""
+        return tuple(self._sockets)
+
+    def open(self) -> None:
+        """Let clients connect; they wait until a process accepts. Raises `ListenError`."""
+        try:
+            for each in self._sockets:
+                each.listen(_BACKLOG)
+        except OSError as exc:
+            raise ListenError(_explain(exc, self._host, self._port)) from exc
+
     async def listen(self, stack: AsyncExitStack, app: web.Application) -> None:
         """Serve `app` until `stack` closes. Raises `ListenError`."""
         runner = make_runner(app)
@@ -69,6 +84,17 @@ class BoundPort:
                 await web.SockSite(runner, each, backlog=_BACKLOG).start()
         except OSError as exc:
             raise ListenError(_explain(exc, self._host, self._port)) from exc
+
+
+async def serve_shared(
+    stack: AsyncExitStack, app: web.Application, sockets: Iterable[socket.socket]
+) -> None:
+    """Serve `app` on listening sockets that other processes serve, too, until `stack` closes."""
+    runner = make_runner(app)
+    await runner.setup()
+    stack.push_async_callback(stop_serving, runner)
+    for each in sockets:
+        await SharedSite(runner, each).start()
 
 
 def _bind(

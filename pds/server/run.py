@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import resource
 import signal
-import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 
 import structlog
 from aiohttp import web
 
 from database.collector import without_collector
 from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
-from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds.config import Settings
 from pds.context import AppContext, open_app_context
 from pds.disk.data_directory import (
@@ -35,23 +30,16 @@ from pds.recovery.start import recover
 from pds.replication.restore.marker import refuse_unfinished
 from pds.server.app import make_app
 from pds.server.listening import BoundPort
+from pds.server.process import (
+    prompt_threads,
+    raise_file_limit,
+    require_files,
+    tune_garbage_collector,
+)
 from pds.server.systemd import READY, STOPPING, notify
-
-_GC_THRESHOLDS: Final = (10_000, 20, 20)
-"""Allocations per young collection, young per middle one, and middle ones per full one."""
-
-_THREADS_COMPUTE_S: Final = 0.0005
-"""How long a thread computes before the event loop gets the interpreter back.
-
-The loop gives it up whenever it waits for SQLite or a socket, many times per request: with
-Python's default of 5 ms, one import makes 1% of all requests take 70 ms; with this value, 20 ms.
-"""
+from pds.server.workers.first import FirstProcess
 
 _log = structlog.get_logger(__name__)
-
-
-class TooFewFiles(Exception):
-    """The process may not open as many files as a server needs; the message says how many."""
 
 
 async def serve(
@@ -61,6 +49,7 @@ async def serve(
     start_beside: Callable[[AsyncExitStack], Awaitable[None]] | None = None,
     more_routes: Callable[[AppContext], Iterable[web.RouteDef]] | None = None,
     logs: Logs | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
 
@@ -68,13 +57,14 @@ async def serve(
     restored, `ListenError`, or the `DatabaseError` of a file that cannot be opened. `on_ready` is
     called once requests are answered. `start_beside` is awaited as soon as the data directory is
     ours; what it puts on the stack outlives the server. `more_routes` are served beside the
-    server's own. `logs` in a file are reopened on SIGHUP, which would end the process otherwise.
+    server's own, which is one process then. `logs` in a file are reopened on SIGHUP, which would
+    end the process otherwise. `environ` has the variables that the settings come from.
     """
     fault = find_engine_fault(running_version())
     if fault is not None:
         _log.warning("SQLite is too old", what=fault, remedy=ENGINE_REMEDY)
 
-    async def start(stack: AsyncExitStack) -> None:
+    async def start(stack: AsyncExitStack, lock: DataDirectoryLock) -> None:
         refuse_unfinished(settings.data_directory)
         port = bind(stack, settings.bind_address, settings.service.port)
         metrics_port = _bind_for_metrics(stack, settings)
@@ -83,20 +73,25 @@ async def serve(
         _warn_of_new(settings, make_directories(settings))
         if start_beside is not None:
             await start_beside(stack)
+        first = FirstProcess(stack, settings.workers) if settings.workers > 1 else None
         # Loading the schemas makes no garbage, and takes half the time without the collector.
         with without_collector():
-            ctx = await open_app_context(settings, recover)
+            ctx = await open_app_context(settings, recover, None if first is None else first.peers)
         stack.push_async_callback(ctx.close)
         if ctx.bucket is not None:
             # It logs what keeps S3 from working, which is no reason not to start.
             await ctx.health.failures()
-        request_log = None if logs is None else logs.quick(LOGGER)
-        app = make_app(
-            ctx,
-            more_routes=() if more_routes is None else more_routes(ctx),
-            request_log=request_log,
-        )
-        await port.listen(stack, app)
+        if first is None:
+            app = make_app(
+                ctx,
+                more_routes=() if more_routes is None else more_routes(ctx),
+                request_log=None if logs is None else logs.quick(LOGGER),
+            )
+            await port.listen(stack, app)
+        else:
+            await first.start_workers(stack, ctx, port, lock, environ or {})
+        # Only now can relays that hear of an event reach the server.
+        ctx.event_log.on_append(ctx.crawlers.notify_soon)
         if metrics_port is not None:
             await _listen_for_metrics(stack, metrics_port, ctx)
         tune_garbage_collector()
@@ -113,7 +108,7 @@ async def serve(
 
 async def run_until_stopped(
     settings: Settings,
-    start: Callable[[AsyncExitStack], Awaitable[None]],
+    start: Callable[[AsyncExitStack, DataDirectoryLock], Awaitable[None]],
     *,
     logs: Logs | None = None,
     cache_option: str | None = None,
@@ -131,9 +126,9 @@ async def run_until_stopped(
     if logs is not None and logs.are_in_file:
         loop.add_signal_handler(signal.SIGHUP, logs.reopen)
     raise_file_limit()
-    _require_files()
+    require_files()
     async with AsyncExitStack() as stack:
-        stack.enter_context(_prompt_threads())
+        stack.enter_context(prompt_threads())
         option = cache_option or "PDS_DATA_DIRECTORY"
         lock = DataDirectoryLock.acquire(settings.data_directory, option=option)
         stack.callback(lock.release)
@@ -142,7 +137,7 @@ async def run_until_stopped(
             _log.warning("another server uses the data directory", what=describe(other, settings))
         if lock.made_directory and cache_option is None:
             _warn_of_new(settings, needed_directories(settings)[:1])
-        await start(stack)
+        await start(stack, lock)
         notify(READY)
         await stop.wait()
         notify(STOPPING)
@@ -185,39 +180,3 @@ async def _listen_for_metrics(stack: AsyncExitStack, port: BoundPort, ctx: AppCo
     from pds.metrics.exposition import make_metrics_app  # Loads the client library, too.
 
     await port.listen(stack, make_metrics_app(ctx))
-
-
-def raise_file_limit() -> None:
-    """Raise the limit of open files as far as the system allows: actor stores take three each."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _require_files() -> None:
-    limit = limit_of_open_files()
-    if limit < MIN_LIMIT:
-        raise TooFewFiles(
-            f"The limit of open files is {limit}. The server needs {MIN_LIMIT}, and serves many "
-            f"accounts well from some thousands on: {REMEDY}."
-        )
-
-
-def tune_garbage_collector() -> None:
-    """Exempt what lives as long as the process (schemas, code, settings) from garbage collection.
-
-    Requests make few cycles, so collections may also be rarer than by default.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
-
-
-@contextmanager
-def _prompt_threads() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_THREADS_COMPUTE_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)

@@ -94,6 +94,7 @@ async def _send_frames(subscriber: Subscriber, ctx: ReadContext) -> tuple[WSClos
     subscription = ctx.settings.subscription
     try:
         subscriber.cursor = _parse_cursor(subscriber.request, ctx)
+        await ctx.sequencer.follow()
         frames = subscribe(
             ctx.sequencer,
             subscriber.cursor,

@@ -28,7 +28,7 @@ from pds.replication.replica.url import ReplicaUrl
 from pds.replication.restore.marker import refuse_unfinished
 from pds.replication.status import ReplicationStatus, read_status, write_status
 from pds.replication.supervising.supervisor import run_supervisor
-from pds.server.run import raise_file_limit
+from pds.server.process import raise_file_limit
 from pds.server.systemd import READY, STOPPING, notify
 
 if TYPE_CHECKING:

@@ -19,6 +19,16 @@ class ServiceSettings(Group):
         description="Old name of PDS_BIND_ADDRESS, which takes precedence; a URL has no effect",
     )
     port: int = Field(2583, alias="PDS_PORT", description="TCP port to listen on")
+    workers: str = Field(
+        "1",
+        alias="PDS_WORKERS",
+        description="Processes that answer requests; auto: one for each core",
+    )
+    worker_timeout_ms: int = Field(
+        30_000,
+        alias="PDS_WORKER_TIMEOUT",
+        description="How long a worker may hang before it is replaced, in milliseconds",
+    )
     hostname: str = Field(
         "localhost",
         alias="PDS_HOSTNAME",

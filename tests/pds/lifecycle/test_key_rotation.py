@@ -86,7 +86,7 @@ async def test_a_change_of_key_that_was_cut_off_is_completed_by_the_next(
         if when == "before the file":
             patch.setattr(pds.ctx.actor_store.keys, "replace", fail_at_once)
         else:
-            patch.setattr("pds.lifecycle.key_rotation.current_sync_event", fail)
+            patch.setattr("pds.lifecycle.states.current_sync_event", fail)
         assert (await rotate(pds, alice)).status == 500
     named = (await state(pds, alice)).verification_methods["atproto"]
     assert (await rotate(pds, alice)).json["signingKey"] == named

@@ -22,7 +22,8 @@ from pds.context import AppContext
 from pds.disk.data_directory import LOCK_FILE, DataDirectoryHeld, DataDirectoryLock
 from pds.server import run as server
 from pds.server.listening import BoundPort, ListenError
-from pds.server.run import TooFewFiles, raise_file_limit, serve
+from pds.server.process import TooFewFiles, raise_file_limit
+from pds.server.run import serve
 from tests.pds.served import settings_on
 from tests.processes import free_port
 

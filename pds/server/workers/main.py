@@ -1,0 +1,93 @@
+"""The life of a worker: it answers requests and the calls of the other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Final
+
+import structlog
+import uvloop
+
+from pds.context import open_worker_context
+from pds.monitoring.logs import Logs, configure_logs
+from pds.monitoring.requests.lines import LOGGER
+from pds.peers.beats import go_on_beating
+from pds.peers.link import Link
+from pds.peers.peers import Peers
+from pds.peers.service import PeerService
+from pds.peers.sockets import socket_of
+from pds.server.app import make_app
+from pds.server.listening import serve_shared
+from pds.server.process import prompt_threads, raise_file_limit, tune_garbage_collector
+from pds.server.workers.spec import WorkerSpec
+
+ORPHANED: Final = 70
+"""The exit code of a worker without a first process."""
+
+_log = structlog.get_logger(__name__)
+
+
+def run_worker(spec: WorkerSpec) -> None:
+    """Serve until SIGTERM, or until the first process has gone: without the log, nothing works."""
+    # Ctrl-C reaches every process of a terminal; the first one decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    logging = spec.settings.logging
+    logs = configure_logs(
+        level=logging.level,
+        enabled=logging.enabled,
+        systems=logging.systems,
+        destination=logging.destination,
+    )
+    structlog.contextvars.bind_contextvars(worker=spec.number)
+    raise_file_limit()
+    try:
+        with prompt_threads():
+            uvloop.run(_serve(spec, logs))
+    finally:
+        logs.flush()
+
+
+async def _serve(spec: WorkerSpec, logs: Logs) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with AsyncExitStack() as stack:
+        peers = _peers(spec, partial(_end_if_orphaned, stop, logs))
+        ctx = await open_worker_context(spec.settings, peers)
+        ctx.administration.examinations.environ = spec.environ
+        stack.push_async_callback(ctx.close)
+        service = PeerService(ctx)
+        await service.listen(spec.socket)
+        stack.push_async_callback(service.close)
+        app = make_app(ctx, request_log=logs.quick(LOGGER))
+        await serve_shared(stack, app, spec.listening)
+        tune_garbage_collector()
+        beating = asyncio.create_task(go_on_beating(ctx, spec.number))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((beating, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            _end_if_orphaned(stop, logs)
+        # Beats go on while requests end, which may take a while.
+        stack.callback(beating.cancel)
+
+
+def _peers(spec: WorkerSpec, on_lost_first: partial[None]) -> Peers:
+    links = [Link(socket_of(spec.directory, number)) for number in range(spec.workers)]
+    return Peers(
+        first=Link(socket_of(spec.directory, None), on_lost=on_lost_first),
+        workers=[None if number == spec.number else link for number, link in enumerate(links)],
+    )
+
+
+def _end_if_orphaned(stop: asyncio.Event, logs: Logs) -> None:
+    if stop.is_set():
+        return
+    _log.error("the first process has gone")
+    with suppress(OSError, ValueError):
+        logs.flush()
+    # At once: another server may be about to recover the files.
+    os._exit(ORPHANED)
