@@ -56,9 +56,15 @@ class Link:
 
         Cancelling cancels it there, too.
         """
-        channel = self._channel
-        if channel is None or not channel.is_open:
-            channel = await self._connect()
+        return await self._call(await self._connect(CONNECT_S), name, args, kwargs)
+
+    async def ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call like `call`, but raise `PeerGone` at once if the process is not there."""
+        return await self._call(await self._connect(0.0), name, args, kwargs)
+
+    async def _call(
+        self, channel: Channel, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         self._last_id += 1
         number = self._last_id
         future: _Future = asyncio.get_running_loop().create_future()
@@ -88,9 +94,11 @@ class Link:
         if channel is not None:
             channel.close()
 
-    async def _connect(self) -> Channel:
+    async def _connect(self, wait_s: float) -> Channel:
+        if self._channel is not None and self._channel.is_open:
+            return self._channel
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + CONNECT_S
+        give_up_at = loop.time() + wait_s
         async with self._connecting:
             while self._channel is None or not self._channel.is_open:
                 with suppress(OSError):

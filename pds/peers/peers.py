@@ -55,7 +55,7 @@ class Peers:
 
     async def ask_others(self, name: str, *args: Any, **kwargs: Any) -> list[Any]:
         """Call a registered function in all other processes, and return what those answer."""
-        calls = (link.call(name, *args, **kwargs) for link in self.others)
+        calls = (link.ask(name, *args, **kwargs) for link in self.others)
         answers = await asyncio.gather(*calls, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, PeerGone):
