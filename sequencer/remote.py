@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -81,10 +81,6 @@ class RemoteSequencer:
         self.is_following = True
         if newest > self.ring.last_seq:
             self.ring.skip_to(newest)
-
-    def take(self, first_seq: int, frames: Sequence[bytes]) -> None:
-        """Publish frames that the writer of the log has sent."""
-        self.ring.publish(first_seq, frames)
 
     def append(self, *events: Event) -> asyncio.Future[list[int]]:
         """See `Sequencer.append`."""

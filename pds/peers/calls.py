@@ -56,13 +56,13 @@ def by_owner(
 
 
 def by_first(
-    fn: Callable[Concatenate[Ctx, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Ctx, P], Coroutine[Any, Any, T]]:
+    fn: Callable[Concatenate[Ctx, P], Awaitable[T]],
+) -> Callable[Concatenate[Ctx, P], Awaitable[T]]:
     """Run the decorated function, of a context, in the first process."""
     name = _register(fn)
 
     @wraps(fn)
-    def call(ctx: Ctx, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+    def call(ctx: Ctx, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         first = ctx.peers.first
         return fn(ctx, *args, **kwargs) if first is None else first.call(name, *args, **kwargs)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from pds.peers.calls import HasPeers, by_first, telling, told
 
 if TYPE_CHECKING:
+    import asyncio
+
     from sequencer.frames import EncodedEvent
     from sequencer.remote import AnySequencer
     from sequencer.sequencer import Sequencer
@@ -25,10 +27,12 @@ class EventContext(HasPeers, Protocol):
 
 
 @by_first
-async def append_events(ctx: EventContext, events: list[EncodedEvent]) -> list[int]:
-    """Append events of another process. Raises what `Sequencer.append` does."""
-    # Nothing is awaited before the call, so that the order is that in which messages arrive.
-    return await ctx.event_log.append_encoded(events)
+def append_events(ctx: EventContext, events: list[EncodedEvent]) -> asyncio.Future[list[int]]:
+    """Append events of another process, in the order in which messages arrive.
+
+    The future is that of `Sequencer.append`.
+    """
+    return ctx.event_log.append_encoded(events)
 
 
 @by_first

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +30,7 @@ class PeerService:
         self._channels: set[Channel] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
-        self._tasks: dict[tuple[Channel, int], asyncio.Task[None]] = {}
+        self._calls: dict[tuple[Channel, int], asyncio.Future[Any]] = {}
 
     async def listen(self, path: Path) -> None:
         """Take calls at the socket `path` from now on. Raises `OSError`."""
@@ -49,8 +51,8 @@ class PeerService:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self._all_closed.wait()
-        for task in self._tasks.values():
-            task.cancel()
+        for call in tuple(self._calls.values()):
+            call.cancel()
         for channel in tuple(self._channels):
             channel.close()
 
@@ -69,24 +71,35 @@ class PeerService:
         kind, number, *rest = message
         key = (channel, number)
         if kind == CANCEL:
-            if key in self._tasks:
-                self._tasks[key].cancel()
+            if key in self._calls:
+                self._calls[key].cancel()
             return
         name, args, kwargs = rest
         if kind == TELL:
             TOLD[name](self._ctx, *args)
             return
-        task = asyncio.create_task(self._carry_out(channel, number, name, args, kwargs))
-        self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key))
+        # A function that returns a future needs no task.
+        call = asyncio.ensure_future(self._begin(name, args, kwargs))
+        self._calls[key] = call
+        call.add_done_callback(partial(self._answer, key, name))
 
-    async def _carry_out(
-        self, channel: Channel, number: int, name: str, args: Any, kwargs: Any
-    ) -> None:
+    def _begin(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[Any]:
         try:
-            answer: Message = (RESULT, number, await FUNCTIONS[name](self._ctx, *args, **kwargs))
+            return FUNCTIONS[name](self._ctx, *args, **kwargs)
         except Exception as exc:  # noqa: BLE001 (the caller gets it)
-            answer = (ERROR, number, exc)
+            failed = asyncio.get_running_loop().create_future()
+            failed.set_exception(exc)
+            return failed
+
+    def _answer(self, key: tuple[Channel, int], name: str, call: asyncio.Future[Any]) -> None:
+        del self._calls[key]
+        channel, number = key
+        if call.cancelled():
+            return  # Nobody waits for the answer.
+        error = call.exception()
+        answer = (ERROR, number, error) if error else (RESULT, number, call.result())
         try:
             channel.send(answer)
         except ChannelClosed:
