@@ -39,6 +39,7 @@ from pds.accounts.logins import MIN_LOGIN_MS
 from pds.accounts.register import AccountRegister
 from pds.accounts.session_tokens import SessionTokens, TokenIssuer
 from pds.administration.administration import Administration
+from pds.administration.whole_server import read_load
 from pds.config import Settings
 from pds.config.settings import ServiceTarget
 from pds.crawlers import Crawlers
@@ -358,9 +359,7 @@ class AppContext(ReadContext):
             settings,
             stack,
             self.accounts.db,
-            requests=self.requests,
-            actor_store=self.actor_store,
-            sequencer=self.sequencer,
+            read_load=partial(read_load, self),
             mailer=self.mailer,
             crawlers=self.crawlers,
         )

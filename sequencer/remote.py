@@ -57,7 +57,7 @@ class RemoteSequencer:
         """Whether the log has refused the last events."""
         self.write_counts = WriteCounts()
         self.events_by_type: Counter[str] = Counter()
-        """Events of this process that were committed since the start."""
+        """Empty: events are counted where the log is written."""
         self._queue: list[tuple[list[EncodedEvent], asyncio.Future[list[int]]]] = []
         self._sending: set[asyncio.Task[None]] = set()
         self._observers: list[Callable[[Event], None]] = []
@@ -131,7 +131,6 @@ class RemoteSequencer:
                     future.set_exception(exc)
             return
         self.is_behind = False
-        self.events_by_type.update(event.event_type for event in events)
         start = 0
         for some, future in queue:
             if not future.done():

@@ -1,6 +1,6 @@
 """A bounded ring of samples: what the server has had to do in the last hour, and the last day.
 
-Each process has its own; they are for looking at, and no request depends on them.
+The first process has them; they are for looking at, and no request depends on them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,8 +23,6 @@ HOUR: Final = 360
 COARSE: Final = 30
 """Every one of so many samples goes into the coarse ring, which holds `DAY`."""
 DAY: Final = 288
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
-_STATM: Final = Path("/proc/self/statm")
 
 
 @dataclass(slots=True, frozen=True)
@@ -43,13 +41,22 @@ class Counts:
 
 
 @dataclass(slots=True, frozen=True)
+class Load:
+    """Numbers of a moment, and the memory that it takes to serve."""
+
+    counts: Counts
+    memory_bytes: int
+    """Resident memory of all processes; what they share counts for each."""
+
+
+@dataclass(slots=True, frozen=True)
 class Sample:
     """Numbers of a moment, with the time and what the system says."""
 
     at_s: float
     counts: Counts
     memory_bytes: int
-    """Resident memory of this process."""
+    """See `Load`."""
     disk_free_bytes: int
     """Of the disk with the data directory."""
 
@@ -115,9 +122,9 @@ class Sampler:
     """Takes a sample every ten seconds, once it is started."""
 
     def __init__(
-        self, read: Callable[[], Counts], data_directory: Path, *, clock: Clock = time.time
+        self, read: Callable[[], Awaitable[Load]], data_directory: Path, *, clock: Clock = time.time
     ) -> None:
-        """Count with `read`, which takes microseconds on the event loop."""
+        """Count with `read`."""
         self.samples = Samples()
         self._read = read
         self._directory = data_directory
@@ -136,9 +143,9 @@ class Sampler:
 
     async def take(self) -> None:
         """Take one sample. A disk that hangs delays the next ones only."""
-        counts, at_s = self._read(), self._clock()
-        memory, free = await asyncio.to_thread(_look, self._directory)
-        self.samples.add(Sample(at_s, counts, memory, free))
+        load, at_s = await self._read(), self._clock()
+        free_bytes = await asyncio.to_thread(_free_bytes, self._directory)
+        self.samples.add(Sample(at_s, load.counts, load.memory_bytes, free_bytes))
 
     async def _run(self) -> None:
         while True:
@@ -146,13 +153,9 @@ class Sampler:
             await asyncio.sleep(INTERVAL_S)
 
 
-def _look(directory: Path) -> tuple[int, int]:
-    try:
-        memory = int(_STATM.read_text().split()[1]) * _PAGE_BYTES
-    except (OSError, ValueError, IndexError):
-        memory = 0
+def _free_bytes(directory: Path) -> int:
     try:
         space = os.statvfs(directory)
     except OSError:
-        return memory, 0
-    return memory, space.f_bavail * space.f_frsize
+        return 0
+    return space.f_bavail * space.f_frsize

@@ -68,6 +68,21 @@ def _check_service(settings: Settings) -> Iterator[str]:
         yield f"PDS_ACCOUNT_QUOTA_BYTES is {quota}: set a number of bytes, or unset it"
 
 
+def _check_workers(settings: Settings) -> Iterator[str]:
+    if settings.service.workers == "1":
+        return
+    if settings.hold.enabled:
+        yield (
+            "PDS_WORKERS is set, and a hold is served by one process: unset it, or run the hold "
+            "as a server of its own (PDS_HOLD_ONLY=true)"
+        )
+    if settings.blobstore.move_to is not None:
+        yield (
+            "PDS_WORKERS is set, and PDS_BLOBSTORE_MOVE_TO needs one process: unset PDS_WORKERS "
+            "until all blobs have moved"
+        )
+
+
 def _check_https(settings: Settings) -> Iterator[str]:
     if settings.public_url.startswith("http://") and not settings.service.dev_mode:
         yield (
@@ -326,6 +341,7 @@ _READING: Final = (
     _check_metrics,
 )
 _WRITING: Final = (
+    _check_workers,
     _check_https,
     _check_secrets,
     _check_rotation_key,

@@ -14,10 +14,12 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from pds.metrics.caches import cache_families
+from pds.metrics.joining import join
 from pds.metrics.replication import replication_families
 from pds.metrics.requests import request_families
 from pds.metrics.storage import storage_families
 from pds.metrics.writes import event_families, write_families
+from pds.peers.calls import by_all
 
 if TYPE_CHECKING:
     from pds.config import Settings
@@ -42,14 +44,24 @@ async def render_metrics(ctx: AppContext) -> bytes:
     """Render all metrics as of now, in Prometheus's text format."""
     ctx.storage.refresh()
     # Counters belong to the event loop; system calls and slow work go to a thread.
-    families = [
+    parts = await _families_here(ctx)
+    return await asyncio.to_thread(_render, parts, ctx.settings, ctx.storage.latest)
+
+
+@by_all
+async def _families_here(ctx: AppContext) -> list[Metric]:
+    return [
         *_about(ctx.settings),
         *request_families(ctx.requests),
         *write_families(ctx),
         *event_families(ctx),
         *cache_families(ctx),
+        *await asyncio.to_thread(_process_families),
     ]
-    return await asyncio.to_thread(_render, families, ctx.settings, ctx.storage.latest)
+
+
+def _process_families() -> list[Metric]:
+    return list(ProcessCollector(registry=None).collect())
 
 
 def _about(settings: Settings) -> Iterator[Metric]:
@@ -58,15 +70,13 @@ def _about(settings: Settings) -> Iterator[Metric]:
     )
 
 
-def _render(families: list[Metric], settings: Settings, survey: Survey | None) -> bytes:
-    process = ProcessCollector(registry=None)
+def _render(parts: list[list[Metric]], settings: Settings, survey: Survey | None) -> bytes:
     return generate_latest(
         _Collected(
             chain(
-                families,
+                join(parts),
                 storage_families(settings, survey),
                 replication_families(settings),
-                process.collect(),
             )
         )
     )

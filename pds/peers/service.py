@@ -83,9 +83,7 @@ class PeerService:
         self._calls[key] = call
         call.add_done_callback(partial(self._answer, key, name))
 
-    def _begin(
-        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Awaitable[Any]:
+    def _begin(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
         try:
             return FUNCTIONS[name](self._ctx, *args, **kwargs)
         except Exception as exc:  # noqa: BLE001 (the caller gets it)

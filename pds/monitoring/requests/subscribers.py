@@ -29,6 +29,38 @@ _LEFT: Final = "the connection ended"
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(slots=True, frozen=True)
+class SubscriberState:
+    """A consumer of the firehose at one moment."""
+
+    address: str
+    user_agent: str | None
+    cursor: int | None
+    """The cursor it requested."""
+    seq: int
+    """The last event that it was sent."""
+    is_live: bool
+    """Whether it has caught up."""
+    connected_at_s: float
+    """Seconds since the Unix epoch."""
+
+    def lag_events(self, newest: int) -> int:
+        """Return how many events up to `newest` it has not been sent."""
+        return max(0, newest - self.seq)
+
+    def to_json(self, newest: int) -> dict[str, Any]:
+        """Return the form shown to the operator."""
+        return {
+            "address": self.address,
+            "userAgent": self.user_agent,
+            "cursor": self.cursor,
+            "seq": self.seq,
+            "lagEvents": self.lag_events(newest),
+            "state": "live" if self.is_live else "backfill",
+            "connectedAt": iso_of(self.connected_at_s),
+        }
+
+
 @dataclass(slots=True, eq=False)
 class Subscriber:
     """One consumer of the firehose, from its connection to its end."""
@@ -50,17 +82,17 @@ class Subscriber:
         """Return how many events up to `newest` it has not been sent."""
         return max(0, newest - self.position.seq)
 
-    def to_json(self, newest: int) -> dict[str, Any]:
-        """Return the form shown to the operator."""
-        return {
-            "address": self.address.text,
-            "userAgent": self.user_agent,
-            "cursor": self.cursor,
-            "seq": self.position.seq,
-            "lagEvents": self.lag_events(newest),
-            "state": "live" if self.position.live else "backfill",
-            "connectedAt": iso_of(self.connected_at_s),
-        }
+    @property
+    def state(self) -> SubscriberState:
+        """How far it has come."""
+        return SubscriberState(
+            self.address.text,
+            self.user_agent,
+            self.cursor,
+            self.position.seq,
+            self.position.live,
+            self.connected_at_s,
+        )
 
 
 class Subscribers:

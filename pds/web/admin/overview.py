@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from pds.administration.whole_server import look_at_firehose, read_samples
 from pds.disk.usage import find_disks
 from pds.reporting import format_size
 from pds.web.admin.plots import HEIGHT, WIDTH, plots_of
@@ -38,15 +39,16 @@ async def _numbers(visit: AdminVisit) -> dict[str, Any]:
     ctx.storage.refresh()
     disks = await asyncio.to_thread(find_disks, ctx.settings)
     mails = visit.admin.mails.counts(seconds=_DAY_S)
+    firehose = await look_at_firehose(ctx)
     return {
         "day": day,
-        "plots": plots_of(visit.admin.sampler.samples, day=day),
+        "plots": plots_of(await read_samples(ctx), day=day),
         "width": WIDTH,
         "height": HEIGHT,
         "version": ctx.settings.version,
         "accounts": ctx.accounts.store.count(),
-        "newest_seq": ctx.sequencer.current_seq,
-        "subscribers": len(ctx.subscribers),
+        "newest_seq": firehose.newest_seq,
+        "subscribers": len(firehose.subscribers),
         "mails_sent": mails.get("sent", 0),
         "mails_failed": mails.get("failed", 0),
         "disks": [

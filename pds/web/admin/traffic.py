@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from database.timestamps import iso_of
+from pds.administration.whole_server import look_at_firehose
 from pds.config.addresses import parse_base_url
 from pds.crawlers import CrawlNotRequested
 from pds.translations.language import deferred as _
@@ -40,23 +41,24 @@ def traffic_routes(desk: Desk) -> Iterator[web.RouteDef]:
 
 
 async def _show_firehose(visit: AdminVisit) -> web.StreamResponse:
-    newest = visit.ctx.sequencer.current_seq
+    firehose = await look_at_firehose(visit.ctx)
+    newest = firehose.newest_seq
     return visit.page(
         "firehose.html",
         newest=newest,
         subscribers=[
             {
-                "address": each.address.text,
+                "address": each.address,
                 "agent": on_one_line(each.user_agent or "", LONGEST),
-                "is_live": each.position.live,
+                "is_live": each.is_live,
                 "lag": each.lag_events(newest),
-                "seq": each.position.seq,
+                "seq": each.seq,
                 "cursor": each.cursor,
                 "connected_at": iso_of(each.connected_at_s),
             }
-            for each in visit.ctx.subscribers
+            for each in firehose.subscribers
         ],
-        cut_off=visit.ctx.sequencer.subscriptions.cut_off,
+        cut_off=firehose.cut_off,
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pds.administration.whole_server import look_at_firehose
+
 if TYPE_CHECKING:
     from pds.web.operator.call import OperatorCall
 
 
 async def list_subscribers(call: OperatorCall) -> dict[str, Any]:
     """GET: all subscribers, oldest first; `pds.fairness.streams` limits their number."""
-    newest = call.ctx.sequencer.current_seq
+    firehose = await look_at_firehose(call.ctx)
+    newest = firehose.newest_seq
     return {
         "newestSeq": newest,
-        "subscribers": [subscriber.to_json(newest) for subscriber in call.ctx.subscribers],
+        "subscribers": [each.to_json(newest) for each in firehose.subscribers],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pds.lifecycle.account_import import AccountImport, import_account
+from pds.peers.calls import by_all
 from pds.pending.import_turns import Sender
 from pds.repos.blobs import import_blob, list_missing_blobs
 from pds.xrpc.errors import invalid_request
@@ -12,6 +13,7 @@ from repo.cid import Cid
 from repo.keys import InvalidKey, parse_did_key
 
 if TYPE_CHECKING:
+    from pds.context import AppContext
     from pds.web.operator.call import OperatorCall
     from repo.keys import PublicKey
 
@@ -38,7 +40,12 @@ async def import_car(call: OperatorCall) -> dict[str, Any]:
 
 async def list_imports(call: OperatorCall) -> dict[str, Any]:
     """GET: the imports under way, and those waiting for their turn."""
-    return {"imports": call.ctx.imports.to_json()}
+    return {"imports": [each for part in await _imports_here(call.ctx) for each in part]}
+
+
+@by_all
+async def _imports_here(ctx: AppContext) -> list[dict[str, Any]]:
+    return ctx.imports.to_json()
 
 
 async def missing_blobs(call: OperatorCall) -> dict[str, Any]:

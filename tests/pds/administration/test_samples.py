@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from pds.administration.samples import COARSE, DAY, HOUR, Counts, Sample, Sampler, Samples
+from pds.administration.samples import COARSE, DAY, HOUR, Counts, Load, Sample, Sampler, Samples
 from tests.pds.accounts.conftest import FakeClock
 
 
@@ -37,6 +38,15 @@ def test_rings_keep_an_hour_in_full_and_a_day_coarsely() -> None:
     assert day.values[1] - day.values[0] == COARSE
 
 
+def load_of(requests: int) -> Callable[[], Awaitable[Load]]:
+    """A server that has had so many requests."""
+
+    async def read() -> Load:
+        return Load(Counts(requests, 0, 0, 0, 0, 0), memory_bytes=1_000_000)
+
+    return read
+
+
 @pytest.mark.parametrize("day", [False, True])
 def test_without_samples_there_is_nothing_to_draw(day: bool) -> None:
     samples = Samples()
@@ -44,20 +54,20 @@ def test_without_samples_there_is_nothing_to_draw(day: bool) -> None:
     assert samples.rates(lambda each: each.events, day=day).values == ()
 
 
-async def test_a_sample_has_the_memory_of_the_process_and_the_space_of_the_disk(
+async def test_a_sample_has_the_memory_of_the_server_and_the_space_of_the_disk(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    sampler = Sampler(lambda: Counts(7, 0, 0, 0, 0, 0), tmp_path, clock=clock)
+    sampler = Sampler(load_of(7), tmp_path, clock=clock)
     await sampler.take()
     newest = sampler.samples.newest
     assert newest is not None
     assert (newest.at_s, newest.counts.requests) == (clock.now_s, 7)
-    assert newest.memory_bytes > 10_000_000
+    assert newest.memory_bytes == 1_000_000
     assert newest.disk_free_bytes > 0
 
 
 async def test_a_disk_that_is_gone_does_not_end_the_samples(clock: FakeClock) -> None:
-    sampler = Sampler(lambda: Counts(0, 0, 0, 0, 0, 0), Path("/nowhere"), clock=clock)
+    sampler = Sampler(load_of(0), Path("/nowhere"), clock=clock)
     await sampler.take()
     assert sampler.samples.newest is not None
     assert sampler.samples.newest.disk_free_bytes == 0
@@ -66,7 +76,7 @@ async def test_a_disk_that_is_gone_does_not_end_the_samples(clock: FakeClock) ->
 async def test_a_started_sampler_begins_at_once_and_ends_when_it_is_closed(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    sampler = Sampler(lambda: Counts(0, 0, 0, 0, 0, 0), tmp_path, clock=clock)
+    sampler = Sampler(load_of(0), tmp_path, clock=clock)
     sampler.start()
     while sampler.samples.newest is None:
         await sampler.take()
