@@ -93,7 +93,7 @@ async def test_changes_wait_for_a_busy_file(db: Database, other: Database) -> No
         waiting = asyncio.gather(writer.add(1), writer.add(2))
         await asyncio.sleep(0.01)
         assert not waiting.done()
-    assert await waiting == [2, 4]
+    assert list(await waiting) == [2, 4]
     assert numbers(other) == [1, 2]
 
 
