@@ -12,8 +12,9 @@ from aiohttp import web
 
 from pds.config.addresses import IpNetwork
 from pds.monitoring.requests.client_address import ClientAddress, ClientAddresses, IpAddress
+from pds.monitoring.requests.request_info import promise_headers
 from pds.rate_limits.errors import TooManyRequests
-from pds.rate_limits.headers import HEADERS, headers_of
+from pds.rate_limits.headers import headers_of
 from pds.rate_limits.limit import Limit, LimitedCall
 from pds.rate_limits.method_limits import ALL_REQUESTS, MethodLimits
 from pds.rate_limits.store import Count, CounterStore, Hit
@@ -92,7 +93,7 @@ class RateLimiter:
         earlier = request.get(_TIGHTEST)
         tightest = min(counts if earlier is None else (earlier, *counts), key=_strictness)
         request[_TIGHTEST] = tightest
-        request[HEADERS] = headers_of(tightest, now_s=self._now_s())
+        promise_headers(request, headers_of(tightest, now_s=self._now_s()))
         if tightest.remaining < 0:
             raise TooManyRequests
 

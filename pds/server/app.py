@@ -20,7 +20,6 @@ from pds.hold.web.routes import hold_routes
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
 from pds.proxy.unserved import proxy_unknown_method
-from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.method_limits import OF_PAGES
 from pds.rate_limits.opening import open_rate_limiter
@@ -33,7 +32,6 @@ from pds.web.routes import web_routes
 from pds.xrpc.auth import Authentication
 from pds.xrpc.call import XrpcCall
 from pds.xrpc.methods import METHOD_TABLE, MethodTable, XrpcMethod
-from pds.xrpc.oauth_access import add_nonce
 from pds.xrpc.router import XrpcRouter
 
 RATE_LIMITER: Final = web.AppKey("rate_limiter", RateLimiter)
@@ -71,7 +69,6 @@ def make_app(
     )
     # Including the methods of other services, to which requests are proxied.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
-    app.on_response_prepare.append(add_nonce)
     add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))
     app.on_shutdown.append(end_subscriptions)
     return app
@@ -126,7 +123,6 @@ def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter |
     limiter = open_rate_limiter(ctx.settings, ctx.client_addresses, {**table.limits, **OF_PAGES})
     if limiter is not None:
         app[RATE_LIMITER] = limiter
-        app.on_response_prepare.append(add_headers)
         app.on_cleanup.append(_close_rate_limiter)
     return limiter
 

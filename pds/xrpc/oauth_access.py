@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import hdrs, web
 
 from pds.jose.jwk import ALGORITHMS
+from pds.monitoring.requests.request_info import promise_headers
 from pds.oauth.errors import OAuthError
 from pds.xrpc.errors import XrpcError
 
 if TYPE_CHECKING:
-    from multidict import CIMultiDict
-
     from pds.oauth.access import OAuthAccess
     from pds.oauth.tokens.session import OAuthSession
 
 DPOP: Final = "DPoP"
 NONCE_HEADER: Final = "DPoP-Nonce"
-_NONCE: Final = web.RequestKey("dpop_nonce", str)
 _EXPOSE: Final = "Access-Control-Expose-Headers"
 _ALGORITHMS: Final = " ".join(ALGORITHMS)
 
@@ -72,7 +70,7 @@ async def verify_access(oauth: OAuthAccess, request: web.Request, token: str) ->
     Whatever the answer is, it will have the nonce for the next request. Raises `OAuthError`, and
     `ScopesUnavailable` behind an entryway.
     """
-    request[_NONCE] = oauth.proofs.next_nonce()
+    promise_headers(request, {NONCE_HEADER: oauth.proofs.next_nonce()})
     jkt = await oauth.proofs.check(
         request.headers.getall(DPOP, ()),
         method=request.method,
@@ -82,12 +80,3 @@ async def verify_access(oauth: OAuthAccess, request: web.Request, token: str) ->
     )
     session = oauth.tokens.verify(token, jkt)
     return session if oauth.references is None else await oauth.references.resolve(session)
-
-
-async def add_nonce(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the nonce to a response about to be sent; called by an application signal."""
-    nonce = request.get(_NONCE)
-    if nonce is not None:
-        headers: CIMultiDict[str] = response.headers
-        headers[NONCE_HEADER] = nonce
-        headers.add(_EXPOSE, NONCE_HEADER)

@@ -14,7 +14,7 @@ import structlog
 from database.connection import Database
 from database.errors import DatabaseDamaged, DatabaseError
 from database.opening import open_database
-from database.retry import when_free
+from database.shared_writes import SharedWrites
 from database.temporary import open_in_memory
 from database.timestamps import Clock
 from database.wal import files_of
@@ -55,11 +55,12 @@ class SqliteReplays:
     def __init__(self, db: Database, *, clock: Clock, max_bytes: int = MAX_BYTES) -> None:
         """Use `db`, making its table if need be. Raises `DatabaseError`."""
         self._db = db
+        self._writes = SharedWrites(db)
         self._clock = clock
         self._max_pages = max_bytes // int(db.value("PRAGMA page_size"))
         self._until_sweep = _SWEEP_EVERY
         db.script(_SCHEMA)
-        # From now on on the event loop, which `when_free` does not block.
+        # From now on on the event loop, which retries do not block.
         db.connection.set_busy_timeout(0)
 
     @classmethod
@@ -82,7 +83,7 @@ class SqliteReplays:
         """See `ReplayStore.unique`."""
         key = key_of(namespace, value)
         try:
-            return await when_free(lambda: self._add(key, ttl_s))
+            return await self._writes.make(lambda: self._add(key, ttl_s))
         except DatabaseError as exc:
             raise ReplayStoreFailed(str(exc)) from exc
 

@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 
 from database.errors import DatabaseError
 from pds.fairness.turns import TooBusy
+from pds.monitoring.requests.request_info import promise_headers
 from pds.oauth.errors import InvalidDpopProof, OAuthError
 from pds.oauth.provider import OAuth
 from pds.oauth.replay.errors import ReplayStoreFailed
@@ -25,6 +26,7 @@ from pds.web.oauth.documents import PAR_PATH, REVOKE_PATH, TOKEN_PATH
 from pds.web.oauth.payload import read_payload
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.oauth_access import NONCE_HEADER, dpop_challenge
+from pds.xrpc.whole_answer import WholeAnswer, lines_of
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +40,7 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "Pragma": "no-cache",
 }
+_LINES: Final = lines_of({**_HEADERS, hdrs.CONTENT_TYPE: "application/json"})
 _PREFLIGHT: Final = {
     name: value for name, value in _HEADERS.items() if name.startswith("Access-Control-")
 }
@@ -61,7 +64,7 @@ class Endpoints:
         self._oauth = oauth
         self._limiter = limiter
 
-    async def push(self, request: web.Request) -> web.Response:
+    async def push(self, request: web.Request) -> WholeAnswer:
         """Store an authorization request, and return the name by which the browser brings it."""
 
         async def push(payload: Mapping[str, Any], jkt: str | None) -> dict[str, Any]:
@@ -74,7 +77,7 @@ class Endpoints:
 
         return await self._answer(request, push, status=201)
 
-    async def token(self, request: web.Request) -> web.Response:
+    async def token(self, request: web.Request) -> WholeAnswer:
         """Exchange a code or a refresh token for tokens."""
 
         async def exchange(payload: Mapping[str, Any], jkt: str | None) -> dict[str, Any]:
@@ -82,7 +85,7 @@ class Endpoints:
 
         return await self._answer(request, exchange)
 
-    async def revoke(self, request: web.Request) -> web.Response:
+    async def revoke(self, request: web.Request) -> WholeAnswer:
         """End a session; what is no token of the client succeeds, too (RFC 7009, section 2.2)."""
 
         async def revoke(payload: Mapping[str, Any], jkt: str | None) -> dict[str, Any]:
@@ -91,7 +94,7 @@ class Endpoints:
 
         return await self._answer(request, revoke)
 
-    async def _answer(self, request: web.Request, do: _Do, *, status: int = 200) -> web.Response:
+    async def _answer(self, request: web.Request, do: _Do, *, status: int = 200) -> WholeAnswer:
         try:
             payload = await read_payload(request)
             jkt = await self._oauth.proofs.check(
@@ -111,12 +114,11 @@ class Endpoints:
         except (DatabaseError, ReplayStoreFailed):
             _log.exception("an OAuth request failed", path=request.path)
             answer = _error(500, "server_error", "Server error")
-        answer.headers[NONCE_HEADER] = self._oauth.proofs.next_nonce()
-        answer.headers.add(hdrs.ACCESS_CONTROL_EXPOSE_HEADERS, NONCE_HEADER)
+        promise_headers(request, {NONCE_HEADER: self._oauth.proofs.next_nonce()})
         return answer
 
 
-def _refusal(exc: OAuthError) -> web.Response:
+def _refusal(exc: OAuthError) -> WholeAnswer:
     if not isinstance(exc, InvalidDpopProof):
         return _error(400, exc.error, exc.description)
     answer = _error(401, exc.error, exc.description)
@@ -126,14 +128,12 @@ def _refusal(exc: OAuthError) -> web.Response:
     return answer
 
 
-def _error(status: int, error: str, description: str) -> web.Response:
+def _error(status: int, error: str, description: str) -> WholeAnswer:
     return _json(status, {"error": error, "error_description": description})
 
 
-def _json(status: int, body: Mapping[str, Any]) -> web.Response:
-    return web.Response(
-        status=status, body=orjson.dumps(body), content_type="application/json", headers=_HEADERS
-    )
+def _json(status: int, body: Mapping[str, Any]) -> WholeAnswer:
+    return WholeAnswer(status, _LINES, orjson.dumps(body))
 
 
 async def _preflight(_request: web.Request) -> web.Response:

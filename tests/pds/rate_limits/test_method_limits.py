@@ -12,7 +12,6 @@ from aiohttp.test_utils import TestServer
 
 from pds.monitoring.logs.quick import PlainLog
 from pds.monitoring.requests.lines import LOGGER
-from pds.rate_limits.headers import add_headers
 from pds.rate_limits.limit import by_did, by_identifier_and_ip, by_ip
 from pds.rate_limits.method_limits import ALL_REQUESTS
 from pds.server.app import RATE_LIMITER, make_router
@@ -70,7 +69,6 @@ async def stubs(pds: Pds) -> AsyncIterator[Pds]:
         methods.method(nsid, auth=user(oauth=ANY) if needs_account else None)(do_nothing)
     router = make_router(pds.ctx, methods, rate_limiter=pds.app[RATE_LIMITER])
     app = web.Application()
-    app.on_response_prepare.append(add_headers)
     routes = [web.route("*", "/xrpc/{nsid:.*}", router.handle)]
     add_observed(app, routes, pds.ctx, PlainLog(LOGGER))
     async with TestServer(app) as server:

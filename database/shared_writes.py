@@ -1,0 +1,55 @@
+"""`SharedWrites`: one write transaction for all changes of one step of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
+
+from database.connection import Database
+from database.retry import write
+
+T = TypeVar("T")
+
+_FAILED: Final = object()
+"""The outcome of every change of a transaction that failed."""
+
+
+class SharedWrites:
+    """Commits small changes of many callers together: a COMMIT takes longer than most of them.
+
+    Each caller goes on when its change is committed. A transaction that fails is rolled back, and
+    each of its changes is then made in one of its own, so none suffers from another.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._waiting: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
+
+    async def make(self, change: Callable[[], T]) -> T:
+        """Make a change, and return its result once it is committed.
+
+        It is made in the next step of the event loop. It may run again, so it must touch nothing
+        but the database. Raises `DatabaseBusy` after about 5 seconds, and whatever `change` raises.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._commit)
+        made: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append((change, made))
+        outcome = await made
+        if outcome is _FAILED:
+            return await write(self._db, change)
+        return cast("T", outcome)
+
+    def _commit(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        # Whoever was cancelled wants nothing any more.
+        waiting = [(change, made) for change, made in waiting if not made.done()]
+        try:
+            with self._db.transaction():
+                outcomes = [change() for change, _ in waiting]
+        except Exception:  # noqa: BLE001 - each caller meets its own error when it tries alone
+            outcomes = [_FAILED] * len(waiting)
+        for (_, made), outcome in zip(waiting, outcomes, strict=True):
+            made.set_result(outcome)
