@@ -16,6 +16,7 @@ from aiohttp import web
 
 from database.collector import without_collector
 from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
+from database.memory import memory_bytes, use_memory_sparingly
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds.config import Settings
 from pds.context import AppContext, open_app_context
@@ -132,6 +133,7 @@ async def run_until_stopped(
         loop.add_signal_handler(signal.SIGHUP, logs.reopen)
     raise_file_limit()
     _require_files()
+    use_memory_sparingly(memory_bytes())
     async with AsyncExitStack() as stack:
         stack.enter_context(_prompt_threads())
         option = cache_option or "PDS_DATA_DIRECTORY"
