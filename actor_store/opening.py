@@ -38,7 +38,9 @@ class StoreSettings:
     """How actors' databases are opened, and how much memory they may take."""
 
     max_open: int = DEFAULT_MAX_OPEN
-    """Databases kept open; the limit of open files may allow fewer."""
+    """Databases kept open; the limit of open files, or the memory, may allow fewer."""
+    processes: int = 1
+    """How many processes share the memory, each with its own open databases."""
     page_cache_kib: int = 1_024
     """Page cache limit per open database; a commit to a repo of 10,000 records uses this much."""
     node_cache_bytes: int = NODE_CACHE_BYTES

@@ -95,7 +95,9 @@ class ActorStore:
         """MST nodes of all actors that are kept in memory."""
         self._files = OpenFiles() if files is None else files
         self.open_stores = OpenStores(
-            self._open_store, max_open=max_open_stores(settings.max_open), files=self._files
+            self._open_store,
+            max_open=max_open_stores(settings.max_open, processes=settings.processes),
+            files=self._files,
         )
         """The databases that are kept open for the event loop."""
         self.blob_files = BlobFiles(self, blob_store)

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import apsw
 
@@ -18,6 +18,7 @@ from database.errors import (
     DatabaseError,
     map_error,
 )
+from database.wal_index import unmap_pages
 
 SqlArray: TypeAlias = "apsw.CArrayBinding"
 """The result of `array_of`."""
@@ -25,6 +26,10 @@ SqlValue: TypeAlias = "int | float | str | bytes | SqlArray | None"
 Row: TypeAlias = "tuple[Any, ...]"
 """One row. Its columns are `SqlValue`s; the author of the statement knows their types."""
 Synchronous: TypeAlias = Literal["NORMAL", "FULL"]
+
+STATEMENT_CACHE: Final = 64
+"""Prepared statements kept per connection; more than any one package uses."""
+_USES: Final = ((None,),) * STATEMENT_CACHE
 
 
 @dataclass(slots=True)
@@ -155,6 +160,19 @@ class Database:
         except apsw.BusyError:
             # Readers still use old pages; a later checkpoint catches up.
             return
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
+    def release_memory(self) -> None:
+        """Free cached pages and prepared statements, some 100 KiB; the next use makes them anew.
+
+        Not within a transaction. The parsed schema stays, for it takes longest to make.
+        """
+        try:
+            # apsw drops the statement that was used least recently for each use of another one.
+            self.connection.executemany("SELECT ?", _USES).fetchall()
+            self.connection.release_memory()
+            unmap_pages(self.connection)
         except apsw.Error as exc:
             raise self._error(exc) from exc
 

@@ -17,14 +17,12 @@ from urllib.parse import quote
 
 import apsw
 
-from database.connection import Database, Synchronous, WriteCounts
+from database.connection import STATEMENT_CACHE, Database, Synchronous, WriteCounts
 from database.errors import DatabaseError, DatabaseFull, DatabaseIoFailed, map_error
 
 BUSY_TIMEOUT_MS: Final = 5_000
 """How long a connection outside the event loop waits for a lock."""
 _DEFAULT_CACHE_KIB: Final = 2_000
-_STATEMENT_CACHE: Final = 64
-"""Prepared statements kept per connection; more than any one package uses."""
 
 
 def open_database(
@@ -72,7 +70,7 @@ def open_without_room(path: Path, *, cache_kib: int = _DEFAULT_CACHE_KIB) -> Roo
     uri = f"file:{quote(str(path))}?readonly_shm=1"
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     try:
-        connection = apsw.Connection(uri, flags, statementcachesize=_STATEMENT_CACHE)
+        connection = apsw.Connection(uri, flags, statementcachesize=STATEMENT_CACHE)
     except apsw.Error as exc:
         raise map_error(exc, path) from exc
     db = RoomlessDatabase(connection, path)
@@ -138,14 +136,14 @@ def _configure(
 
 def _connect(path: Path, flags: int) -> apsw.Connection:
     try:
-        return apsw.Connection(str(path), flags, statementcachesize=_STATEMENT_CACHE)
+        return apsw.Connection(str(path), flags, statementcachesize=STATEMENT_CACHE)
     except apsw.Error as exc:
         reason = _open_errno(path, flags)
         if reason or not path.is_file():
             raise map_error(exc, path, os_errno=reason) from exc
     # The file exists and is fine: too many files were open, but no longer are.
     try:
-        return apsw.Connection(str(path), flags, statementcachesize=_STATEMENT_CACHE)
+        return apsw.Connection(str(path), flags, statementcachesize=STATEMENT_CACHE)
     except apsw.Error as exc:
         raise map_error(exc, path, os_errno=_open_errno(path, flags)) from exc
 

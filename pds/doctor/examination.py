@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actor_store.layout import ActorLayout
-from actor_store.open_stores import max_open_stores
+from actor_store.open_stores import open_stores_by_files, open_stores_by_memory
 from database.connection import Database
 from database.engine import running_version
 from database.errors import DatabaseError
@@ -109,11 +109,11 @@ def _check_files(
         yield Finding.skipped(DATABASE, settings.data_directory, "nothing has been stored yet")
         return
     yield from check_databases(settings.data_directory, _databases(settings, actors))
-    wanted = settings.database.actor_store_cache_size
+    wanted = min(settings.database.actor_store_cache_size, open_stores_by_memory())
     yield check_file_limit(
         len(actors),
         wanted=wanted,
-        allowed=max_open_stores(wanted),
+        allowed=min(wanted, open_stores_by_files()),
         limit=limit_of_open_files(),
     )
     reports = tuple(_run(actors, options, progress))

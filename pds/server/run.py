@@ -12,6 +12,7 @@ from aiohttp import web
 
 from database.collector import without_collector
 from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
+from database.memory import memory_bytes, use_memory_sparingly
 from pds.config import Settings
 from pds.context import AppContext, open_app_context
 from pds.disk.data_directory import (
@@ -127,6 +128,7 @@ async def run_until_stopped(
         loop.add_signal_handler(signal.SIGHUP, logs.reopen)
     raise_file_limit()
     require_files()
+    use_memory_sparingly(memory_bytes())
     async with AsyncExitStack() as stack:
         stack.enter_context(prompt_threads())
         option = cache_option or "PDS_DATA_DIRECTORY"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from database.connection import Database
@@ -253,3 +254,47 @@ def test_checkpoint_leaves_a_reader_alone(db: Database, path: Path) -> None:
 
 def test_sqlite_is_recent_enough_for_reliable_wal() -> None:
     assert find_engine_fault(running_version()) is None
+
+
+_SHM_LINES = 25
+"""More than /proc/self/smaps has for a mapping."""
+
+
+def _index_kib(path: Path) -> int:
+    """How much of a database's WAL index counts as memory of this process."""
+    lines = Path("/proc/self/smaps").read_text().splitlines()
+    at = next(n for n, line in enumerate(lines) if line.endswith(f"{path}-shm"))
+    rss = next(line for line in lines[at : at + _SHM_LINES] if line.startswith("Rss:"))
+    return int(rss.split()[1])
+
+
+def test_released_memory_is_that_of_pages_statements_and_the_wal_index(path: Path) -> None:
+    db = open_database(path)
+    db.run("CREATE TABLE t (v BLOB)")
+    db.run("INSERT INTO t VALUES (zeroblob(200000))")
+    assert db.value("SELECT length(v) FROM t") == 200_000
+    before = apsw.memory_used()
+    statements_bytes, _ = db.connection.status(apsw.SQLITE_DBSTATUS_STMT_USED)
+    assert _index_kib(path) > 0
+    db.release_memory()
+    assert before - apsw.memory_used() > 200_000
+    assert db.connection.status(apsw.SQLITE_DBSTATUS_STMT_USED)[0] < statements_bytes / 2
+    assert _index_kib(path) == 0
+    db.close()
+
+
+def test_after_releasing_memory_everything_is_as_before(path: Path) -> None:
+    db = open_database(path, synchronous="FULL", cache_kib=512, secure_delete=True)
+    other = open_database(path)
+    db.run("CREATE TABLE t (n INTEGER PRIMARY KEY)")
+    pragmas = ("synchronous", "cache_size", "secure_delete", "foreign_keys", "journal_mode")
+    before = [db.value(f"PRAGMA {name}") for name in pragmas]
+    for number in range(3):
+        db.release_memory()
+        other.run("INSERT INTO t VALUES (?)", (number * 2,))
+        db.run("INSERT INTO t VALUES (?)", (number * 2 + 1,))
+    db.release_memory()
+    assert [db.value(f"PRAGMA {name}") for name in pragmas] == before
+    assert db.all("SELECT n FROM t") == other.all("SELECT n FROM t") == [(n,) for n in range(6)]
+    other.close()
+    db.close()

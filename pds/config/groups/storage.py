@@ -36,7 +36,7 @@ class DatabaseSettings(Group):
     actor_store_cache_size: int = Field(
         30_000,
         alias="PDS_ACTOR_STORE_CACHE_SIZE",
-        description="Actor stores kept open; fewer if the limit of open files demands it",
+        description="Actor stores kept open; fewer if memory or open files are scarce",
     )
     disable_wal_auto_checkpoint: bool = Field(
         False,

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 import uvloop
 
+from database.memory import memory_bytes, use_memory_sparingly
 from pds.context import open_worker_context
 from pds.monitoring.logs import Logs, configure_logs
 from pds.monitoring.requests.lines import LOGGER
@@ -45,6 +46,7 @@ def run_worker(spec: WorkerSpec) -> None:
     )
     structlog.contextvars.bind_contextvars(worker=spec.number)
     raise_file_limit()
+    use_memory_sparingly(memory_bytes() // spec.workers)
     try:
         with prompt_threads():
             uvloop.run(_serve(spec, logs))
