@@ -35,7 +35,7 @@ from pds.pending.journal import Entry
 from pds.repos.damage import forget_damage
 from repo.syntax import Did
 from sequencer.events import AccountEvent, IdentityEvent
-from sequencer.log import DELETED
+from sequencer.told import DELETED
 
 if TYPE_CHECKING:
     from pds.context import AppContext
