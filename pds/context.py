@@ -69,6 +69,7 @@ from pds.opening import (
     open_blob_store,
     open_bucket,
     open_did_cache,
+    open_retention,
     open_sequencer,
 )
 from pds.pending.blob_move import BlobMove
@@ -88,6 +89,7 @@ from repo.keys import K256PrivateKey, K256PublicKey, PrivateKey
 from repo.lexicon import Lexicons, default_lexicons
 from repo.syntax import Did
 from repo.tid import TidClock
+from sequencer.retention import Retention
 from sequencer.sequencer import Sequencer
 
 PROXY_CONNECTIONS: Final = 1024
@@ -274,6 +276,8 @@ class AppContext(ReadContext):
     oauth_access: OAuthAccess
     """Checks the access tokens of OAuth clients, whoever issues them."""
     upload_sweep: UploadSweep
+    retention: Retention
+    """Deletes old events."""
     more_blobs: list[MoreBlobs]
     """Blobs that are kept in the same place and belong to no account, such as a hold's layers."""
     blob_move: BlobMove | None = None
@@ -330,6 +334,8 @@ class AppContext(ReadContext):
         self.oauth_access = self._open_oauth_access(stack)
         self.upload_sweep = UploadSweep(self.actor_store, self.blob_store, self.accounts)
         stack.push_async_callback(self.upload_sweep.close)
+        self.retention = open_retention(settings, self.sequencer)
+        stack.push_async_callback(self.retention.close)
         self.more_blobs = []
         if isinstance(self.blob_store, MovingBlobStore):
             self.blob_move = BlobMove(self.blob_store, self.actor_store, self.more_blobs)

@@ -31,6 +31,7 @@ from pds.accounts.register import AccountRegister
 from pds.accounts.schema import open_account_database
 from pds.config import ConfigError, Settings
 from repo.tid import TidClock
+from sequencer.retention import KeptEvents, Retention
 from sequencer.sequencer import Sequencer
 
 T = TypeVar("T")
@@ -63,6 +64,16 @@ def open_sequencer(
     with suppress(DatabaseFull):
         sequencer.mark_running()
     return sequencer
+
+
+def open_retention(settings: Settings, sequencer: Sequencer) -> Retention:
+    """Prepare the deletion of old events, which the caller starts."""
+    days = settings.subscription.retention_days
+    kept = KeptEvents(
+        age_s=None if days is None else days * 86_400.0,
+        size_bytes=settings.subscription.retention_bytes,
+    )
+    return Retention(sequencer, settings.sequencer_db_path, kept)
 
 
 def bucket_location(settings: Settings) -> S3Location | None:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from database.opening import open_database
-from sequencer.events import AccountEvent, IdentityEvent, SyncEvent
+from sequencer.events import AccountEvent, Event, IdentityEvent, SyncEvent
 from sequencer.log import OldEvents
 from sequencer.outbox import subscribe
 from sequencer.retention import MIN_AGE_S, KeptEvents, Retention
@@ -185,7 +185,7 @@ async def test_an_account_that_is_deleted_meanwhile_leaves_no_trace(sequencer: S
 
 
 def test_a_did_that_was_deleted_and_came_back_has_told_what_it_told_since() -> None:
-    events = [
+    events: list[Event] = [
         identity_event(1),
         AccountEvent(DID, active=False, status="deleted"),
         AccountEvent(DID, active=True),
