@@ -55,7 +55,8 @@ PASSWORD: Final = "correct-horse-battery"
 _CHUNK: Final = 250
 """Accounts that a process makes before it hands over their rows and events."""
 _CREATED_S: Final = 1_760_000_000
-"""When the first account signed up, in Unix seconds; the others follow a second apart."""
+"""When the first account signed up, in Unix seconds; the others follow a second apart. Their files
+and events are as old, so that a start after a crash does not take them for the last writes."""
 _OPEN: Final = 400
 """Stores that the writer has open, as a server has."""
 _WRITE: Final = "INSERT INTO account_pref (name, valueJson) VALUES ('bench', ?)"
@@ -111,7 +112,8 @@ def make_accounts(data: Path, accounts: int, *, posts: int = 3, processes: int =
         for numbers, made in zip(chunks, pool.map(make, chunks), strict=True):
             with rows.transaction():
                 _add_rows(rows, numbers, made, password_hash)
-            log.insert([event for actor in made for event in actor.events], iso_of(time.time()))
+            events = [event for actor in made for event in actor.events]
+            log.insert(events, iso_of(_CREATED_S + numbers[-1]))
     asyncio.run(_stop_in_order(rows, log_db, log.latest_seq()))
     rows.close()
     log_db.close()
@@ -130,9 +132,12 @@ def measure_footprint(directory: Path) -> Footprint:
 
 def _make_actors(layout: ActorLayout, posts: int, numbers: range) -> list[_Made]:
     clock = TidClock(lambda: time.time_ns() // 1_000, 1)
-    return [
-        _make_actor(layout, clock, did_of(number), handle_of(number), posts) for number in numbers
-    ]
+    made = []
+    for number in numbers:
+        made.append(_make_actor(layout, clock, did_of(number), handle_of(number), posts))
+        at_s = _CREATED_S + number
+        os.utime(layout.store(did_of(number)), (at_s, at_s))
+    return made
 
 
 def _make_actor(layout: ActorLayout, clock: TidClock, did: Did, handle: str, posts: int) -> _Made:

@@ -416,7 +416,9 @@ async def open_app_context(
     """
     async with AsyncExitStack() as stack:
         ctx = AppContext(settings, stack, min_login_ms=min_login_ms)
-        await ctx.actor_store.remove_leftovers()
+        if ctx.sequencer.run.was_unclean:
+            # Looks at all actors, which after an orderly stop are whole.
+            await ctx.actor_store.remove_leftovers()
         await recover(ctx)
         ctx.closing = stack.pop_all()
     return ctx
