@@ -8,6 +8,7 @@ that watch them, such as Litestream, would lose track.
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -103,9 +104,9 @@ def remove_leftovers(layout: ActorLayout) -> None:
     its database is left alone, because its signing key may be the last copy; so is one that this
     process may not read.
     """
-    for did in layout.iter_directories():
+    for did, store in layout.iter_directories():
         with suppress(PermissionError):
-            if _is_leftover(layout, did):
+            if not os.path.exists(store) and _is_leftover(layout, did):  # noqa: PTH110 (many)
                 shutil.rmtree(layout.directory(did))
 
 

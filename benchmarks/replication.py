@@ -29,6 +29,8 @@ from pds.replication.replica import names
 from pds.replication.status import ReplicationStatus
 from tests.seaweedfs import SeaweedFs
 
+_POSTS: Final = 100
+"""Records of each account."""
 _WORK: Final = Path(__file__).with_name(".work") / "replication"
 
 Row: TypeAlias = tuple[str, str]
@@ -192,8 +194,8 @@ def main(
         shutil.rmtree(work, ignore_errors=True)
         for name in ("data/blobs", "replica", "weed"):
             (work / name).mkdir(parents=True)
-        size = make_accounts(work / "data", accounts)
-        _say(f"made {accounts:,} accounts of {size // 1024} KiB")
+        make_accounts(work / "data", accounts, posts=_POSTS)
+        _say(f"made {accounts:,} accounts")
     with _place(work, s3=s3) as (url, bucket):
         run = _Run(work, url, bucket, accounts, min(written, accounts), rate, hot_set, seconds)
         try:

@@ -20,7 +20,7 @@ from pds import DISTRIBUTION
 from tests.reference.install import copy_scripts, installed_version, node_program
 
 WORK: Final = Path(__file__).parent / ".work"
-_START_SECONDS: Final = 60
+_START_SECONDS: Final = 600
 _STOP_SECONDS: Final = 30
 
 SECRET: Final = "11" * 32
@@ -51,6 +51,7 @@ class Launch:
     url: str
     plc_url: str
     data: Path
+    keeps_data: bool = False
 
     @property
     def log(self) -> Path:
@@ -97,6 +98,21 @@ def holdfast() -> Launch:
         f"http://127.0.0.1:{port}",
         f"http://127.0.0.1:{plc_port}",
         data,
+    )
+
+
+def on_directory(data: Path) -> Launch:
+    """Holdfast on a data directory that is there already, and stays."""
+    port = _free_port()
+    return Launch(
+        "holdfast",
+        _our_version(),
+        (*PDS, "serve", "--env-file", os.devnull),
+        _environment(data, port, _free_port()),
+        f"http://127.0.0.1:{port}",
+        "",
+        data,
+        keeps_data=True,
     )
 
 
@@ -150,13 +166,13 @@ def _our_version() -> str:
 def running(launch: Launch) -> Iterator[Server]:
     """Start a server, wait until it answers, and end it at the end of the block."""
     with started(launch) as process:
-        _wait_until_ready(process, launch)
+        wait_until_ready(process, launch)
         yield Server(launch.name, launch.version, launch.url, launch.plc_url, process.pid)
 
 
 @contextlib.contextmanager
 def started(launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a server, and end it with SIGTERM at the end of the block. Its data is deleted."""
+    """Start a server, and end it with SIGTERM at the end of the block. Most data is deleted."""
     with launch.log.open("wb") as output:
         process = subprocess.Popen(
             launch.command,
@@ -171,7 +187,8 @@ def started(launch: Launch) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         _end(process)
-        shutil.rmtree(launch.data, ignore_errors=True)
+        if not launch.keeps_data:
+            shutil.rmtree(launch.data, ignore_errors=True)
 
 
 def _environment(data: Path, port: int, plc_port: int) -> dict[str, str]:
@@ -221,14 +238,15 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], launch: Launch) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], launch: Launch) -> None:
+    """Wait for the first answer. Raises `ServerFailed`."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise ServerFailed(f"{launch.name} ended with {process.returncode}; see {launch.log}")
         if _answers(launch.url):
             return
-        time.sleep(0.1)
+        time.sleep(0.01)
     raise ServerFailed(f"{launch.name} does not answer; see {launch.log}")
 
 

@@ -58,8 +58,8 @@ class Supervised:
 
     def cpu_s(self) -> tuple[float, float]:
         """Seconds of CPU so far: its own, and those of its daemons, ended ones included."""
-        own, ended = _cpu_s(self.process.pid)
-        return own, ended + sum(sum(_cpu_s(pid)) for pid in self._daemons())
+        own, ended = cpu_s_of(self.process.pid)
+        return own, ended + sum(sum(cpu_s_of(pid)) for pid in self._daemons())
 
     def memory_mib(self) -> tuple[float, float]:
         """Resident memory now, and the sum of the peaks, daemons included."""
@@ -71,8 +71,8 @@ class Supervised:
         return [int(pid) for file in children for pid in file.read_text().split()]
 
 
-def _cpu_s(pid: int) -> tuple[float, float]:
-    """Seconds of CPU of a process, and of its children that have ended."""
+def cpu_s_of(pid: int) -> tuple[float, float]:
+    """Return the seconds of CPU of a process, and of its children that have ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:

@@ -71,6 +71,7 @@ from pds.opening import (
     open_bucket,
     open_did_cache,
     open_remote_sequencer,
+    open_retention,
     open_sequencer,
 )
 from pds.peers.locks import AccountLocks
@@ -93,6 +94,7 @@ from repo.lexicon import Lexicons, default_lexicons
 from repo.syntax import Did
 from repo.tid import TidClock
 from sequencer.remote import AnySequencer
+from sequencer.retention import Retention
 from sequencer.sequencer import Sequencer
 
 PROXY_CONNECTIONS: Final = 1024
@@ -310,6 +312,8 @@ class AppContext(ReadContext):
     oauth_access: OAuthAccess
     """Checks the access tokens of OAuth clients, whoever issues them."""
     upload_sweep: UploadSweep
+    retention: Retention | None
+    """Deletes old events; None where the log is not written."""
     more_blobs: list[MoreBlobs]
     """Blobs that are kept in the same place and belong to no account, such as a hold's layers."""
     blob_move: BlobMove | None = None
@@ -369,6 +373,7 @@ class AppContext(ReadContext):
         self.oauth_access = self._open_oauth_access(stack)
         self.upload_sweep = UploadSweep(self)
         stack.push_async_callback(self.upload_sweep.close)
+        self.retention = self._open_retention(stack)
         self.more_blobs = []
         if isinstance(self.blob_store, MovingBlobStore):
             self.blob_move = BlobMove(self.blob_store, self.actor_store, self.more_blobs)
@@ -406,6 +411,13 @@ class AppContext(ReadContext):
             lookups=self._lookups,
             dids=self.did_resolver,
         )
+
+    def _open_retention(self, stack: AsyncExitStack) -> Retention | None:
+        if self.peers.first is not None:
+            return None
+        retention = open_retention(self.settings, self.event_log)
+        stack.push_async_callback(retention.close)
+        return retention
 
     def _open_oauth_access(self, stack: AsyncExitStack) -> OAuthAccess:
         if self.oauth is not None:
@@ -450,7 +462,9 @@ async def open_app_context(
     """
     async with AsyncExitStack() as stack:
         ctx = AppContext(settings, stack, peers, min_login_ms=min_login_ms)
-        await ctx.actor_store.remove_leftovers()
+        if ctx.event_log.run.was_unclean:
+            # Looks at all actors, which after an orderly stop are whole.
+            await ctx.actor_store.remove_leftovers()
         await recover(ctx)
         ctx.closing = stack.pop_all()
     return ctx

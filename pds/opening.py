@@ -33,6 +33,7 @@ from pds.config import ConfigError, Settings
 from pds.peers.events import EventContext, append_events, send_frames_to
 from repo.tid import TidClock
 from sequencer.remote import RemoteSequencer
+from sequencer.retention import KeptEvents, Retention
 from sequencer.sequencer import Sequencer
 
 T = TypeVar("T")
@@ -74,6 +75,16 @@ def open_remote_sequencer(settings: Settings, ctx: EventContext) -> RemoteSequen
         send=partial(append_events, ctx),
         follow=partial(send_frames_to, ctx, ctx.peers.number),
     )
+
+
+def open_retention(settings: Settings, sequencer: Sequencer) -> Retention:
+    """Prepare the deletion of old events, which the caller starts."""
+    days = settings.subscription.retention_days
+    kept = KeptEvents(
+        age_s=None if days is None else days * 86_400.0,
+        size_bytes=settings.subscription.retention_bytes,
+    )
+    return Retention(sequencer, settings.sequencer_db_path, kept)
 
 
 def bucket_location(settings: Settings) -> S3Location | None:

@@ -13,6 +13,17 @@ from database.timestamps import epoch_ms_of
 from repo import dagcbor
 from sequencer.events import EventType
 from sequencer.frames import EncodedEvent
+from sequencer.told import (
+    Told,
+    ToldState,
+    find_all_told,
+    find_deleted_seq,
+    find_told,
+    forget,
+    save,
+    state_in,
+    text_in,
+)
 
 PAGE_BYTES: Final = 64 << 10
 """Total body size at which a page ends early, so that reading a page is always quick."""
@@ -55,6 +66,8 @@ _REPOS_SINCE: Final = (
     "SELECT DISTINCT did FROM repo_seq"
     " WHERE seq >= ? AND eventType IN ('append', 'sync') AND invalidated = 0"
 )
+_COUNT_UP_TO: Final = "SELECT count(*) FROM repo_seq WHERE seq <= ?"
+_DELETE_UP_TO: Final = "DELETE FROM repo_seq WHERE seq <= ?"
 _DELETE_SOME: Final = (
     "DELETE FROM repo_seq WHERE seq IN"
     " (SELECT seq FROM repo_seq WHERE did = ? AND seq <> ? LIMIT ?)"
@@ -83,14 +96,13 @@ class LastEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldState:
-    """The state in an account event: whether the account is active, and if not, why."""
+class OldEvents:
+    """The oldest events of the log, to be deleted."""
 
-    active: bool
-    status: str | None = None
-
-
-DELETED: Final = ToldState(active=False, status="deleted")
+    last_seq: int
+    count: int
+    told: dict[str, Told]
+    """What they have told of each DID."""
 
 
 class EventLog:
@@ -155,10 +167,18 @@ class EventLog:
         if row is None:
             return None
         seq, event_type, body = row
-        rev = _text_in(body, "rev")
+        rev = text_in(body, "rev")
         if rev is None:
             raise dagcbor.InvalidDagCbor(f"event {seq} has no rev")
         return LastEvent(seq, event_type, rev)
+
+    def last_rev_of(self, did: str) -> str | None:
+        """Return the rev of `did` that consumers know; None if they know none.
+
+        Raises `InvalidDagCbor` if they cannot read the event that has it.
+        """
+        last = self.last_event_of(did)
+        return find_told(self._db, did).rev if last is None else last.rev
 
     def newest_time(self) -> str | None:
         """Return the time (ISO 8601) of the newest event; None for a log without events."""
@@ -187,44 +207,49 @@ class EventLog:
     def last_state_of(self, did: str) -> ToldState | None:
         """Return the account state of `did` as consumers know it; None if no event has one."""
         row = self._db.one(_LAST_OF, (did, "account"))
-        return None if row is None else _state_in(row[1])
+        return find_told(self._db, did).state if row is None else state_in(row[1])
 
     def all_states(self) -> dict[str, ToldState]:
         """Return `last_state_of` every DID that has one. Reads one row per account."""
-        return {did: _state_in(body) for did, body in self._db.all(_LAST_OF_EACH, ("account",))}
+        before = find_all_told(self._db).items()
+        states = {did: told.state for did, told in before if told.state is not None}
+        rows = self._db.all(_LAST_OF_EACH, ("account",))
+        return states | {did: state_in(body) for did, body in rows}
 
     def all_handles(self) -> dict[str, str | None]:
         """Return each DID's handle from its newest identity event that names one.
 
         None for a DID without such an event.
         """
-        rows = self._db.all(_LAST_OF_EACH, ("identity",))
-        return {did: _text_in(body, "handle") or self._last_handle_of(did) for did, body in rows}
+        handles = {did: told.handle for did, told in find_all_told(self._db).items()}
+        for did, body in self._db.all(_LAST_OF_EACH, ("identity",)):
+            told = text_in(body, "handle") or self._last_handle_of(did)
+            handles[did] = told or handles.get(did)
+        return handles
 
     def _last_handle_of(self, did: str) -> str | None:
         # An identity event for a change other than the handle does not name it.
         bodies = (body for (body,) in self._db.iter(_ALL_OF, (did, "identity")))
-        return next((handle for body in bodies if (handle := _text_in(body, "handle"))), None)
+        return next((handle for body in bodies if (handle := text_in(body, "handle"))), None)
+
+    def deleted_seq(self) -> int:
+        """Return the seq up to which retention has deleted all events; 0 for none."""
+        return find_deleted_seq(self._db)
+
+    def delete_oldest(self, old: OldEvents) -> int:
+        """Delete the oldest events, in a transaction; return how many.
+
+        Deletes none if others are the oldest now: an account was deleted meanwhile, and what was
+        told of it must not be kept.
+        """
+        if self._db.value(_COUNT_UP_TO, (old.last_seq,)) != old.count:
+            return 0
+        self._db.run(_DELETE_UP_TO, (old.last_seq,))
+        save(self._db, old.told, deleted_seq=old.last_seq)
+        return old.count
 
     def delete_some_of(self, did: str, *, keep_seq: int, limit: int) -> int:
         """Delete up to `limit` events of `did` except `keep_seq`; return how many were deleted."""
+        forget(self._db, did)
         self._db.run(_DELETE_SOME, (did, keep_seq, limit))
         return self._db.changes
-
-
-def _state_in(body: bytes) -> ToldState:
-    return ToldState(_decoded(body).get("active") is True, _text_in(body, "status"))
-
-
-def _text_in(body: bytes, name: str) -> str | None:
-    value = _decoded(body).get(name)
-    return value if isinstance(value, str) else None
-
-
-def _decoded(body: bytes) -> dict[str, dagcbor.Value]:
-    """Decode the body of an event; a damaged one, which no consumer could read, is empty."""
-    try:
-        event = dagcbor.decode_trusted(body)
-    except dagcbor.InvalidDagCbor:
-        return {}
-    return event if isinstance(event, dict) else {}

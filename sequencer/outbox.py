@@ -75,11 +75,11 @@ def subscribe(
 ) -> AsyncGenerator[bytes, None]:
     """Return an endless stream of frames after `cursor`, or from now on without a cursor.
 
-    Events older than `backfill_limit_ms` are left out, and an info frame says so. Raises
-    `FutureCursor` at once. The iterator raises `ConsumerTooSlow` when it once had caught up and
-    is asked for its next frame more than `max_buffer` events behind; it ends when the sequencer
-    closes. Until it has waited for an event once, it awaits `next_slice` before every `PAGE`:
-    sending rarely waits by itself, so one busy subscriber would leave no time to others.
+    Events older than `backfill_limit_ms` are left out, like those that were deleted, and an info
+    frame says so. Raises `FutureCursor` at once. The iterator raises `ConsumerTooSlow` when it once
+    had caught up and is asked for its next frame more than `max_buffer` events behind; it ends when
+    the sequencer closes. Until it has waited for an event once, it awaits `next_slice` before every
+    `PAGE`: sending rarely waits by itself, so one busy subscriber would leave no time to others.
     `position`, if given, tells from now on where the subscriber is.
     """
     newest = feed.current_seq
@@ -102,10 +102,11 @@ def _start(feed: Feed, cursor: int, backfill_limit_ms: int) -> tuple[int, bool]:
     newest = feed.current_seq
     if cursor > newest:
         raise FutureCursor
+    deleted = feed.log.deleted_seq()
     following = feed.log.read_after(cursor, 1)
     oldest_time = timestamp(feed.now_ms() - backfill_limit_ms)
     if not following or following[0].sequenced_at >= oldest_time:
-        return cursor, False
+        return max(cursor, deleted), cursor < deleted
     earliest = feed.log.earliest_after(oldest_time)
     return (newest if earliest is None else earliest - 1), True
 
@@ -157,6 +158,12 @@ async def _frames(
             room = 0
             newest = ring.last_seq
             page = await when_free(partial(feed.log.read_after, at.seq, PAGE))
+            deleted = feed.log.deleted_seq()
+            if at.seq < deleted:
+                # Retention has overtaken the subscriber, who has to know that it misses events.
+                at.seq = deleted
+                yield _OUTDATED
+                continue
             if not page:
                 # All remaining events up to the newest seq have been deleted.
                 at.seq = max(at.seq, newest)

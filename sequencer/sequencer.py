@@ -21,9 +21,10 @@ from database.checkpoints import Checkpointer
 from database.connection import Synchronous, WriteCounts
 from database.errors import DatabaseBusy, DatabaseError
 from database.opening import open_database
+from sequencer import told
 from sequencer.events import Event, timestamp
 from sequencer.frames import EncodedEvent
-from sequencer.log import EventLog
+from sequencer.log import EventLog, OldEvents
 from sequencer.ring import FrameRing
 from sequencer.run_state import MAX_RAISED_SEQ, RunState
 from sequencer.subscriptions import Subscriptions
@@ -87,6 +88,7 @@ class Sequencer:
             """The committed events. Others may read it; only the sequencer writes to it."""
             self.run = RunState(self._db, self.log.latest_seq())
             """The state of this run and the previous one."""
+            self._db.script(told.SCHEMA)
             highest = self.run.highest_seq(newest_ms=self.log.newest_time_ms(), now_ms=now_ms())
             last_seq = self.log.skip_to(highest)
         if checkpointer is not None and wal_autocheckpoint is not None:
@@ -203,6 +205,10 @@ class Sequencer:
             )
             self.ring.clear()
             await asyncio.sleep(0)
+
+    async def delete_oldest(self, old: OldEvents) -> int:
+        """Delete the oldest events of the log; return how many: 0 if others are the oldest now."""
+        return await retry.write(self._db, lambda: self.log.delete_oldest(old))
 
     async def close(self) -> None:
         """Commit the queue, end every subscription and close the file. Idempotent."""

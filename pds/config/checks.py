@@ -21,6 +21,9 @@ from repo.syntax import is_did
 
 _HEX_32_BYTES: Final = re.compile(r"[0-9a-fA-F]{64}")
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
+_DAY_MS: Final = 86_400_000
+_LEAST_LOG_BYTES: Final = 16 << 20
+"""Room for some thousand events, however long the quiet hours are."""
 _K256_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _WORKERS: Final = re.compile(r"[1-9]|[1-5]\d|6[0-4]")
 MIN_WORKER_TIMEOUT_MS: Final = 5_000
@@ -246,6 +249,21 @@ def _check_crawlers(settings: Settings) -> Iterator[str]:
             )
 
 
+def _check_subscription(settings: Settings) -> Iterator[str]:
+    subscription = settings.subscription
+    days, size_bytes = subscription.retention_days, subscription.retention_bytes
+    if days is not None and days * _DAY_MS < max(_DAY_MS, subscription.backfill_limit_ms):
+        yield (
+            f"PDS_EVENT_RETENTION_DAYS is {days}: set one day or more, and no less than cursors "
+            "may reach back (PDS_REPO_BACKFILL_LIMIT_MS), or unset it to keep all events"
+        )
+    if size_bytes is not None and size_bytes < _LEAST_LOG_BYTES:
+        yield (
+            f"PDS_EVENT_RETENTION_BYTES is {size_bytes}: set {_LEAST_LOG_BYTES} or more, or unset "
+            "it to keep all events"
+        )
+
+
 def _check_limits(settings: Settings) -> Iterator[str]:
     limits = settings.limits
     for network in limits.bypass_ips:
@@ -336,6 +354,7 @@ def _check_mail_address(name: str, address: str | None) -> Iterator[str]:
 _READING: Final = (
     _check_service,
     _check_database,
+    _check_subscription,
     _check_limits,
     _check_identity,
     _check_metrics,

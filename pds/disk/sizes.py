@@ -52,10 +52,10 @@ def measure_actor_stores(layout: ActorLayout, should_stop: ShouldStop) -> Databa
     Raises `MeasuringStopped`, and `OSError` if a directory cannot be read.
     """
     count = size_bytes = wal_bytes = 0
-    for did in layout.iter_directories():
+    for _, store in layout.iter_directories():
         if should_stop():
             raise MeasuringStopped
-        one = measure_database(layout.store(did))
+        one = measure_database(Path(store))
         count += one.count
         size_bytes += one.size_bytes
         wal_bytes += one.wal_bytes

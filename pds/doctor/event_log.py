@@ -18,6 +18,7 @@ from pds.reporting import Sample, counted
 from repo import dagcbor
 from sequencer.frames import EVENT_TYPES
 from sequencer.log import MIGRATIONS
+from sequencer.told import find_all_told, find_told
 
 CHECK: Final = "event log"
 _EVENTS: Final = (
@@ -74,7 +75,7 @@ def find_last_rev(db: Database, did: str) -> str | None:
     """Return the rev of the newest commit or sync of `did`, if readable."""
     body = db.value(_LAST_REV_OF, (did,))
     if body is None:
-        return None
+        return find_told(db, did).rev
     try:
         event = dagcbor.decode_trusted(body)
     except dagcbor.InvalidDagCbor:
@@ -88,7 +89,8 @@ def _read(db: Database, on_progress: Callable[[int, int], None]) -> EventLogStat
     if faults:
         return EventLogState(False, tuple(faults))
     total = int(db.value("SELECT count(*) FROM repo_seq"))
-    revs: dict[str, str] = {}
+    before = find_all_told(db).items()
+    revs = {did: told.rev for did, told in before if told.rev is not None}
     unreadable = Sample()
     count = newest = 0
     for seq, did, event_type, body, invalidated, time in db.iter(_EVENTS):

@@ -39,7 +39,7 @@ from pds.repos.damage import forget_damage
 from pds.repos.stores import destroy
 from repo.syntax import Did
 from sequencer.events import AccountEvent, IdentityEvent
-from sequencer.log import DELETED
+from sequencer.told import DELETED
 
 if TYPE_CHECKING:
     from pds.context import AppContext

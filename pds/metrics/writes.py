@@ -79,6 +79,11 @@ def event_families(ctx: AppContext) -> Iterator[Metric]:
         "1 while the log does not take events, and so no writes are taken.",
         sequencer.is_behind,
     )
+    yield counter(
+        "events_deleted",
+        "Events deleted from the log because of their age, or of the size of the log.",
+        0 if ctx.retention is None else ctx.retention.deleted,
+    )
     positions = sequencer.subscriptions.positions
     live = [newest - at.seq for at in positions if at.live]
     behind = [newest - at.seq for at in positions if not at.live]

@@ -8,8 +8,6 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from database.wal import wal_path
-
 if TYPE_CHECKING:
     from actor_store.layout import ActorLayout
 
@@ -33,19 +31,20 @@ class StoreFiles:
 def find_stores(layout: ActorLayout) -> StoreFiles:
     """List the stores of all actors with their modification times.
 
-    Makes two `stat` calls per actor, some 40 microseconds, so call it in a thread.
+    Makes two `stat` calls per actor, some 10 microseconds, so call it in a thread.
     """
     found = StoreFiles()
-    for did in layout.iter_dids():
-        store = layout.store(did)
-        found.changed_at_s[did] = max(_changed_at_s(store), _changed_at_s(wal_path(store)))
+    for did, store in layout.iter_directories():
+        at_s = _changed_at_s(store)
+        if at_s is not None:
+            found.changed_at_s[did] = max(at_s, _changed_at_s(f"{store}-wal") or 0.0)
     return found
 
 
-def _changed_at_s(path: os.PathLike[str]) -> float:
+def _changed_at_s(path: str) -> float | None:
     try:
         return os.stat(path).st_mtime  # noqa: PTH116 (half the time of `Path.stat`)
     except FileNotFoundError:
-        return 0.0
+        return None
     except PermissionError:
         return math.inf  # Unreadable files always need a check.

@@ -13,7 +13,7 @@ import structlog
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from pds.lifecycle.states import EVENT_KINDS, state_events
-from sequencer.log import ToldState
+from sequencer.told import ToldState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -70,13 +70,12 @@ def list_head(ctx: AppContext, did: str, head: Head) -> None:
 
 
 def find_told_rev(ctx: AppContext, did: str) -> str | None:
-    """Return the rev that the log's consumers have; None if the log has no event of the repo."""
+    """Return the rev that the log's consumers have; None if it never had an event of the repo."""
     try:
-        last = ctx.sequencer.log.last_event_of(did)
+        return ctx.sequencer.log.last_rev_of(did)
     except InvalidDagCbor:
         # Consumers cannot decode the event either, so they do not know its rev.
         return ""
-    return None if last is None else last.rev
 
 
 async def _compare(ctx: AppContext, account: ActorAccount, may_lack_commits: bool) -> Head:

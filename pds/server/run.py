@@ -97,6 +97,8 @@ async def serve(
             await _listen_for_metrics(stack, metrics_port, ctx)
         tune_garbage_collector()
         ctx.upload_sweep.start()
+        if ctx.retention is not None:
+            ctx.retention.start()
         ctx.administration.sampler.start()
         if ctx.oauth is not None:
             ctx.oauth.sweep.start()

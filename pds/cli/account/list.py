@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -12,6 +14,10 @@ from pds.cli.environment import env_file_option, explain_failures, load_settings
 from pds.cli.output import json_lines_option, print_json, print_table
 from pds.cli.service_database import account_json, reading_accounts
 from pds.reporting import counted
+
+_COLUMNS: Final = ("Handle", "DID", "Email", "Status", "Created")
+_ROWS_AT_ONCE: Final = 1_000
+"""Rows of one table: one of a hundred thousand would take half a gigabyte."""
 
 
 @click.command("list")
@@ -46,10 +52,12 @@ def list_accounts(usage: bool, as_json: bool, env_file: Path | None) -> None:
             for one, fault in found:
                 print_json({**account_json(one), "damage": fault})
             return
-        rows = [
+        rows = (
             (one.handle, one.did, one.email, status_text(one, fault), one.created_at)
             for one, fault in found
-        ]
-    print_table(
-        counted(len(rows), "account"), ("Handle", "DID", "Email", "Status", "Created"), rows
-    )
+        )
+        print_table(
+            counted(AccountStore(db).count(), "account"), _COLUMNS, islice(rows, _ROWS_AT_ONCE)
+        )
+        while part := list(islice(rows, _ROWS_AT_ONCE)):
+            print_table("", _COLUMNS, part)

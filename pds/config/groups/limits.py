@@ -1,4 +1,4 @@
-"""Limits for clients: rate limits, and how far a firehose consumer may fall behind."""
+"""Limits for clients: rate limits, and what a firehose consumer can still get."""
 
 from __future__ import annotations
 
@@ -44,4 +44,15 @@ class SubscriptionSettings(Group):
         86_400_000,
         alias="PDS_REPO_BACKFILL_LIMIT_MS",
         description="How far back a cursor may reach, in ms",
+    )
+    retention_days: int | None = Field(
+        None,
+        alias="PDS_EVENT_RETENTION_DAYS",
+        description="Days after which events are deleted from the log; they are kept if unset",
+    )
+    retention_bytes: int | None = Field(
+        None,
+        alias="PDS_EVENT_RETENTION_BYTES",
+        description="Size of the log, in bytes, from which its oldest events are deleted; no limit "
+        "if unset",
     )

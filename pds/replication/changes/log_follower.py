@@ -19,6 +19,7 @@ from database.connection import Database
 from database.errors import DatabaseError
 from database.opening import open_database
 from database.timestamps import epoch_ms_of
+from sequencer.told import find_deleted_seq
 
 PAGE: Final = 2_000
 """Events that are read at a time."""
@@ -42,7 +43,8 @@ class LoggedChanges:
     is_full: bool
     """Whether there may be more."""
     may_lack: bool = False
-    """Whether changes may be missing, because the log is another one than before."""
+    """Whether changes may be missing, because the log is another one than before, or because events
+    were deleted before they were read."""
 
 
 class LogFollower:
@@ -91,7 +93,7 @@ class LogFollower:
             return None
         with db.snapshot():
             latest = int(db.value(_LATEST) or 0)
-            if cursor is None or latest < cursor:
+            if cursor is None or latest < cursor or cursor < find_deleted_seq(db):
                 return LoggedChanges({}, latest, 0, is_full=False, may_lack=True)
             rows = db.all(_AFTER, (cursor, PAGE))
         if len(rows) < PAGE:

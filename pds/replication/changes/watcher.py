@@ -94,7 +94,7 @@ class Watcher:
         self._cursor = found.cursor
         self.events += found.events
         if found.may_lack:
-            _log.info("the event log is another one than before: looking at all files")
+            _log.info("the event log lacks events or is another one: looking at all files")
             self._sweep_now.set()
         return found.is_full
 

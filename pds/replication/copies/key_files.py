@@ -123,7 +123,7 @@ class KeyFiles:
 
         One whose key cannot be looked at has no signature.
         """
-        dids = self._layout.iter_directories()
+        dids = (did for did, _ in self._layout.iter_directories())
         while found := list(islice(dids, size)):
             yield [(did, self._signature(did)) for did in found]
 

@@ -13,7 +13,8 @@ import apsw
 
 from database.connection import Database
 from database.errors import DatabaseDamaged, DatabaseError, map_error
-from sequencer.log import DELETED, EventLog
+from sequencer.log import EventLog
+from sequencer.told import DELETED
 
 _FLAGS: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _BLOBS: Final = "SELECT cid, size, takedownRef IS NOT NULL FROM blob WHERE tempKey IS NULL"

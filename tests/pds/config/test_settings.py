@@ -233,6 +233,12 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"PDS_REDIS_SCRATCH_ADDRESS": "::1:6379"}, "PDS_REDIS_SCRATCH_ADDRESS"),
         ({"PDS_METRICS_PORT": "0"}, "PDS_METRICS_PORT"),
         ({"PDS_ACCOUNT_QUOTA_BYTES": "-1"}, "PDS_ACCOUNT_QUOTA_BYTES"),
+        ({"PDS_EVENT_RETENTION_DAYS": "0"}, "PDS_EVENT_RETENTION_DAYS"),
+        (
+            {"PDS_EVENT_RETENTION_DAYS": "2", "PDS_REPO_BACKFILL_LIMIT_MS": "259200000"},
+            "PDS_REPO_BACKFILL_LIMIT_MS",
+        ),
+        ({"PDS_EVENT_RETENTION_BYTES": "1000000"}, "PDS_EVENT_RETENTION_BYTES"),
         ({"PDS_METRICS_PORT": "65536"}, "PDS_METRICS_PORT"),
         ({"PDS_METRICS_PORT": "3000", "PDS_PORT": "3000"}, "PDS_METRICS_PORT"),
         ({"PDS_JWT_SECRET": ""}, "PDS_JWT_SECRET"),

@@ -17,6 +17,7 @@ from pds.lifecycle.states import delete_account
 from pds.repos.damage import report
 from repo.cid import Cid
 from repo.syntax import Did
+from sequencer import told
 from tests.pds.accounts.test_erasure import sign_in
 from tests.pds.api.moderation import NOTE, PNG
 from tests.pds.api.signups import make_invite_codes
@@ -43,6 +44,7 @@ async def test_nothing_is_left_but_the_event_that_says_so(pds: Pds, tmp_path: Pa
     assert {place for place in traces if not place.startswith("store.sqlite")} == {
         *(f"account.sqlite: {table}" for table in personal),
         *("did_cache.sqlite: did_doc", "sequencer.sqlite: repo_seq"),
+        "sequencer.sqlite: holdfast_told",
         *("name: actors", "name: blobs", "name: blobs/tempt", "name: blobs/quarantine"),
     }
     of_bob = places_of(tmp_path, bob.did)
@@ -99,6 +101,8 @@ async def leave_traces(pds: Pds, account: Account) -> None:
         did, is_in=False, device_id="", url="", step=Step.REPOSITORY, session=b""
     )
     leave_second_factors(ctx.accounts.db, did)
+    with closing(open_database(ctx.settings.sequencer_db_path)) as log, log.transaction():
+        told.save(log, {did: told.Told("rev", account.handle)}, deleted_seq=0)
     await pds.get("com.atproto.repo.describeRepo", repo=did)
     sign_in(ctx.accounts, did, f"device-{account.handle}")
     await ctx.accounts.repo_roots.flush()

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from actor_store.blob_store.disk import DiskBlobStore
+from actor_store.layout import ActorLayout
 from database.errors import DatabaseFull, DatabaseIoFailed
 from database.opening import open_database
 from database.timestamps import iso_of
@@ -130,6 +131,7 @@ class TestStarting:
             raise AssertionError("looked at stores")
 
         monkeypatch.setattr(recovery_start, "find_stores", fail)
+        monkeypatch.setattr(ActorLayout, "iter_directories", fail)
         pds = await starts.again()
         assert not pds.ctx.event_log.run.was_unclean
         assert kinds_of(read_events(pds)) == ["identity", "account", "append", "sync"]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from database.opening import open_database
 from pds.replication.changes.log_follower import PAGE, LogFollower
+from sequencer import told
 from tests.pds.replication.small_server import SmallServer, did_of
 
 
@@ -50,6 +52,22 @@ def test_the_first_look_is_at_the_end(server: SmallServer, follower: LogFollower
     found = follower.read(None)
     assert found is not None
     assert (found.changed, found.cursor, found.may_lack) == ({}, 2, True)
+
+
+def test_events_that_were_deleted_before_they_were_read_may_lack(
+    server: SmallServer, follower: LogFollower
+) -> None:
+    server.tell(did_of(1), did_of(2), did_of(3))
+    with closing(open_database(server.log)) as db, db.transaction():
+        db.script(told.SCHEMA)
+        db.run("DELETE FROM repo_seq WHERE seq <= 2")
+        told.save(db, {}, deleted_seq=2)
+    found = follower.read(1)
+    assert found is not None
+    assert (found.changed, found.cursor, found.may_lack) == ({}, 3, True)
+    found = follower.read(2)
+    assert found is not None
+    assert (list(found.changed), found.may_lack) == ([did_of(3)], False)
 
 
 def test_long_logs_come_in_pages(server: SmallServer, follower: LogFollower) -> None:
