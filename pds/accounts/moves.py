@@ -142,6 +142,13 @@ class Moves:
         """Return moves that are being undone."""
         return self._select("step = 'cancel'")
 
+    def list_unused_sessions(self, *, older_s: int, limit: int) -> list[Move]:
+        """Return moves that are done, or whose session is older than this, and is still there."""
+        return self._select(
+            "session IS NOT NULL AND (sessionAt < ? OR step = 'done') LIMIT ?",
+            *(self._now_s() - older_s, limit),
+        )
+
     async def begin(
         self, did: Did, *, is_in: bool, device_id: str, url: str, step: Step, session: bytes
     ) -> bool:
@@ -185,7 +192,10 @@ class Moves:
 
     async def set_session(self, move: Move, session: bytes | None) -> None:
         """Keep another session at the other server; None to keep none."""
-        await self._update(move, "session = ?, sessionAt = ?", session, self._now_s())
+        # No change of the move: one that never goes on is forgotten with its session.
+        sql = "UPDATE holdfast_move SET session = ?, sessionAt = ? WHERE did = ? AND id = ?"
+        values = (session, self._now_s(), move.did, move.id)
+        await write(self._db, lambda: self._db.run(sql, values))
 
     async def set_copied(self, move: Move, *, rev: str, blobs: int) -> None:
         """Note what there is to copy."""
@@ -229,22 +239,13 @@ class Moves:
             ),
         )
 
-    async def forget_old(self, *, sessions_s: int, moves_s: int) -> None:
-        """Forget sessions, and moves that are done or never went on, which are older than this."""
-        now_s = self._now_s()
-
-        def forget() -> None:
-            self._db.run(
-                "UPDATE holdfast_move SET session = NULL"
-                " WHERE session IS NOT NULL AND (sessionAt < ? OR step = 'done')",
-                (now_s - sessions_s,),
-            )
-            self._db.run(
-                "DELETE FROM holdfast_move WHERE step IN ('done', 'details') AND changedAt < ?",
-                (now_s - moves_s,),
-            )
-
-        await write(self._db, forget)
+    async def forget_old(self, *, older_s: int) -> None:
+        """Forget older moves that are done or never went on, and have no session."""
+        sql = (
+            "DELETE FROM holdfast_move"
+            " WHERE step IN ('done', 'details') AND session IS NULL AND changedAt < ?"
+        )
+        await write(self._db, lambda: self._db.run(sql, (self._now_s() - older_s,)))
 
     async def forget(self, move: Move) -> None:
         """Forget a move. An unknown one is ignored."""

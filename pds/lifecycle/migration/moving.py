@@ -55,7 +55,8 @@ class Moving:
     def __init__(self, ctx: AppContext) -> None:
         self.ctx = ctx
         self._moves = ctx.accounts.moves
-        self._sessions = OtherSessions(ctx)
+        self.sessions = OtherSessions(ctx)
+        """Those at the other servers."""
         self.worker = secrets.token_hex(8)
         """The name under which this process copies."""
 
@@ -75,7 +76,7 @@ class Moving:
 
     def other(self, move: Move) -> OtherServer:
         """Return the other server, with the session there if it is kept."""
-        return self._sessions.server(move)
+        return self.sessions.server(move)
 
     # --- Moving in
 
@@ -107,18 +108,18 @@ class Moving:
             move = self._moves.find(did)
             is_begun = move is not None and move.is_in and move.step is not Step.DONE
             raise MoveProblem(Problem.HERE if is_begun else Problem.FORMER)
-        session = await self._sessions.begin(
+        session = await self.sessions.begin(
             OtherServer(self.ctx.proxy_http, url), did, password, code
         )
-        if not await self._moves.begin(
+        await self._begin(
             did, is_in=True, device_id=device_id, url=url, step=Step.DETAILS, session=session
-        ):
-            raise MoveProblem(Problem.STEP)
+        )
 
     async def reconnect(self, move: Move, *, password: str, code: str) -> None:
         """Sign in at the other server again, as its session is not kept for long."""
         server = OtherServer(self.ctx.proxy_http, move.url)
-        session = await self._sessions.begin(server, move.did, password, code)
+        session = await self.sessions.begin(server, move.did, password, code)
+        await self.sessions.end(move)
         await self._moves.set_session(move, session)
         await self._moves.set_problem(move, "")
 
@@ -157,7 +158,7 @@ class Moving:
             return
         account = self.ctx.accounts.find_account(move.did, include_inactive=True)
         if account is not None and (account.active or await self.new(move).is_named()):
-            await self._sessions.end(move)
+            await self.sessions.end(move)
             await self._moves.forget(move)
         elif account is not None:
             await self._moves.advance(move, Step.DETAILS, Step.REPOSITORY)
@@ -205,15 +206,14 @@ class Moving:
         except OtherServerRefused as refused:
             # The answer of an earlier try may have been lost.
             try:
-                session = await self._sessions.begin(server, did, wanted.password, "")
+                session = await self.sessions.begin(server, did, wanted.password, "")
             except MoveProblem:
                 raise refused from None
         else:
-            session = self._sessions.take(answer, did)
-        if not await self._moves.begin(
+            session = self.sessions.take(answer, did)
+        await self._begin(
             did, is_in=False, device_id=device_id, url=url, step=Step.REPOSITORY, session=session
-        ):
-            raise MoveProblem(Problem.STEP)
+        )
 
     # --- Both
 
@@ -305,8 +305,21 @@ class Moving:
                 raise MoveProblem(Problem.STEP)
         if move.is_in or move.session is not None:
             await self.new(move).discard()
-        await self._sessions.end(move)
+        await self.sessions.end(move)
         await self._moves.forget(move)
+
+    async def _begin(
+        self, did: Did, *, is_in: bool, device_id: str, url: str, step: Step, session: bytes
+    ) -> None:
+        earlier = self._moves.find(did)
+        if await self._moves.begin(
+            did, is_in=is_in, device_id=device_id, url=url, step=step, session=session
+        ):
+            if earlier is not None and earlier.session is not None:
+                self.sessions.end_one(did, earlier.url, earlier.session)
+            return
+        self.sessions.end_one(did, url, session)
+        raise MoveProblem(Problem.STEP)
 
     async def _claim(self, move: Move, worker: str) -> None:
         if not await self._moves.claim(move, worker, for_s=_POINTING_S):
@@ -347,7 +360,7 @@ class Moving:
     async def _end(self, move: Move, before: Step) -> None:
         # Noted first: without the session, the last step could not be taken again.
         await self._moves.advance(move, before, Step.DONE)
-        await self._sessions.end(move)
+        await self.sessions.end(move)
 
 
 def _expect(move: Move, *steps: Step) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -37,10 +37,13 @@ class FakeServer:
         self.pds = pds
         self.owner: ForeignDid = register_foreign_did(pds)
         self.answers: dict[str, Callable[[web.Request], Any]] = {}
+        self.slow: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {}
         self.sent_bytes = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         name = request.path.rpartition(".")[2]
+        if name in self.slow:
+            return await self.slow[name](request)
         if name == "createSession":
             did = self.answers["did"](request) if "did" in self.answers else self.owner.did
             return web.json_response({"did": did, "accessJwt": "a", "refreshJwt": "r"})
