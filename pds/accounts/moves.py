@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS holdfast_move (
   did TEXT PRIMARY KEY,
   id TEXT NOT NULL,
   isIn INTEGER NOT NULL,
+  isReturn INTEGER NOT NULL,
   deviceId TEXT NOT NULL,
   url TEXT NOT NULL,
   step TEXT NOT NULL,
@@ -39,8 +40,8 @@ CREATE TABLE IF NOT EXISTS holdfast_move (
 ) STRICT, WITHOUT ROWID
 """
 _COLUMNS: Final = (
-    "did, id, isIn, deviceId, url, step, session, rev, blobs, blobsDone, blobsLost, lossAccepted,"
-    " problem, said, workerUntil, changedAt"
+    "did, id, isIn, isReturn, deviceId, url, step, session, rev, blobs, blobsDone, blobsLost,"
+    " lossAccepted, problem, said, workerUntil, changedAt"
 )
 
 
@@ -89,6 +90,8 @@ class Move:
     """Tells the move from a later one of the same account, which may be to another server."""
     is_in: bool
     """Whether this server is the new one; else it is the old one."""
+    is_return: bool
+    """Whether this server, the new one, has a copy of the account from before it moved away."""
     device_id: str
     """The browser that has begun the move; others need to be signed in to the account."""
     url: str
@@ -150,21 +153,30 @@ class Moves:
         )
 
     async def begin(
-        self, did: Did, *, is_in: bool, device_id: str, url: str, step: Step, session: bytes
+        self,
+        did: Did,
+        *,
+        is_in: bool,
+        is_return: bool = False,
+        device_id: str,
+        url: str,
+        step: Step,
+        session: bytes,
     ) -> bool:
         """Begin a move. False, and nothing changes, while an earlier one is under way."""
         now_s = self._now_s()
-        row = (did, secrets.token_hex(8), is_in, device_id, url, step, session, now_s, now_s)
+        move_id = secrets.token_hex(8)
+        row = (did, move_id, is_in, is_return, device_id, url, step, session, now_s, now_s)
 
         def begin() -> bool:
             self._db.run(
                 "DELETE FROM holdfast_move WHERE did = ? AND step IN ('details', 'done')", (did,)
             )
             begun = self._db.value(
-                "INSERT INTO holdfast_move (did, id, isIn, deviceId, url, step, session,"
+                "INSERT INTO holdfast_move (did, id, isIn, isReturn, deviceId, url, step, session,"
                 " sessionAt, rev, blobs, blobsDone, blobsLost, lossAccepted, problem, said, worker,"
                 " workerUntil, changedAt)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0, 0, '', '', '', 0, ?)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0, 0, '', '', '', 0, ?)"
                 " ON CONFLICT (did) DO NOTHING RETURNING 1",
                 row,
             )
@@ -274,8 +286,9 @@ class Moves:
 
 
 def _move_of(row: tuple[Any, ...]) -> Move:
-    did, id_, is_in, device_id, url, step, session, rev, blobs, done, lost, accepted, *rest = row
+    did, id_, is_in, is_return, device_id, url, step, session, *rest = row
+    rev, blobs, done, lost, accepted, *last = rest
     return Move(
-        *(did, id_, bool(is_in), device_id, url, Step(step), session, rev, blobs, done, lost),
-        *(bool(accepted), *rest),
+        *(did, id_, bool(is_in), bool(is_return), device_id, url, Step(step), session),
+        *(rev, blobs, done, lost, bool(accepted), *last),
     )

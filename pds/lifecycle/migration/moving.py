@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from actor_store.errors import RepoExists
-from identity.handles import HandleUnresolvable
 from identity.plc import PlcError
 from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_operation import PlcOperation
-from identity.resolver import DidResolutionError
 from pds.accounts.moves import COPYING, UNDOABLE, Move, Step
-from pds.config.addresses import is_same_server, normal_base_url, parse_base_url
-from pds.lifecycle.migration.errors import MoveProblem, OtherServerRefused, Problem
+from pds.config.addresses import is_same_server
+from pds.lifecycle.migration.beginning import CREATE
+from pds.lifecycle.migration.errors import MoveProblem, Problem
 from pds.lifecycle.migration.here import NewHere, OldHere
 from pds.lifecycle.migration.other_server import OtherServer, text_in, texts_in
 from pds.lifecycle.migration.other_sessions import OtherSessions
@@ -28,25 +25,13 @@ from pds.lifecycle.migration.servers import Contents, NewServer, OldServer
 from pds.lifecycle.migration.there import NewThere, OldThere
 from pds.lifecycle.signup import Signup, create_account
 from pds.service_auth.jwt import ServiceJwtError
-from repo.syntax import Did, Handle, InvalidSyntax, is_did, normalize_handle
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
-CREATE: Final = "com.atproto.server.createAccount"
 MAX_ROTATION_KEYS: Final = 10
 _POINTING_S: Final = 150
 """Longer than the other server may take to sign an operation, or to send one."""
-
-
-@dataclass(slots=True, frozen=True)
-class Newcomer:
-    """What an account is to have at another server."""
-
-    handle: str
-    email: str
-    password: str
-    invite_code: str | None
 
 
 class Moving:
@@ -79,41 +64,6 @@ class Moving:
         return self.sessions.server(move)
 
     # --- Moving in
-
-    async def find_old_server(self, identifier: str) -> tuple[Did, str]:
-        """Return the DID of an account with a handle or DID, and the URL of its server."""
-        name = identifier.strip().removeprefix("@")
-        did: Did | None = Did(name) if is_did(name) else None
-        try:
-            if did is None:
-                handle: Handle = normalize_handle(name)
-                did = await self.ctx.handle_resolver.resolve(handle, fresh=True)
-            if did is None:
-                raise MoveProblem(Problem.UNKNOWN)
-            document = await self.ctx.did_resolver.resolve(did, force=True)
-        except (InvalidSyntax, HandleUnresolvable, DidResolutionError) as exc:
-            raise MoveProblem(Problem.UNKNOWN, str(exc)) from exc
-        url = document.pds_endpoint
-        if url is None:
-            raise MoveProblem(Problem.UNKNOWN)
-        if is_same_server(url, self.ctx.settings.public_url):
-            raise MoveProblem(Problem.OURS)
-        return did, url
-
-    async def begin_in(
-        self, did: Did, url: str, *, password: str, code: str, device_id: str
-    ) -> None:
-        """Sign in at the old server, and begin to move in."""
-        if self.ctx.accounts.find_account(did, include_inactive=True) is not None:
-            move = self._moves.find(did)
-            is_begun = move is not None and move.is_in and move.step is not Step.DONE
-            raise MoveProblem(Problem.HERE if is_begun else Problem.FORMER)
-        session = await self.sessions.begin(
-            OtherServer(self.ctx.proxy_http, url), did, password, code
-        )
-        await self._begin(
-            did, is_in=True, device_id=device_id, url=url, step=Step.DETAILS, session=session
-        )
 
     async def reconnect(self, move: Move, *, password: str, code: str) -> None:
         """Sign in at the other server again, as its session is not kept for long."""
@@ -169,51 +119,6 @@ class Moving:
         if not handle.endswith(tuple(texts_in(about, "availableUserDomains"))):
             return handle
         return handle.partition(".")[0] + self.ctx.settings.service_handle_domains[0]
-
-    # --- Moving out
-
-    async def look_at(self, address: str) -> tuple[str, dict[str, Any]]:
-        """Return the URL of a new server, and what it says of itself."""
-        try:
-            url = normal_base_url(parse_base_url(address))
-            parts = urlsplit(url)
-            if "@" in parts.netloc or parts.path or parts.query or parts.fragment:
-                raise ValueError("the address of a server is its name alone")
-        except ValueError as exc:
-            raise MoveProblem(Problem.UNKNOWN, str(exc)) from exc
-        if is_same_server(url, self.ctx.settings.public_url):
-            raise MoveProblem(Problem.OURS)
-        server = OtherServer(self.ctx.proxy_http, url)
-        return url, await server.query("com.atproto.server.describeServer", is_public=True)
-
-    async def begin_out(self, did: Did, url: str, wanted: Newcomer, *, device_id: str) -> None:
-        """Create the account at a new server, deactivated, and begin to move out."""
-        earlier = self._moves.find(did)
-        if earlier is not None and earlier.step is not Step.DONE:
-            raise MoveProblem(Problem.STEP)
-        url, about = await self.look_at(url)
-        server = OtherServer(self.ctx.proxy_http, url)
-        body = {
-            "did": did,
-            "handle": wanted.handle,
-            "email": wanted.email,
-            "password": wanted.password,
-            **({"inviteCode": wanted.invite_code} if wanted.invite_code else {}),
-        }
-        token = self.ctx.service_tokens.get(did, text_in(about, "did"), CREATE)
-        try:
-            answer = await server.procedure(CREATE, body, token=token)
-        except OtherServerRefused as refused:
-            # The answer of an earlier try may have been lost.
-            try:
-                session = await self.sessions.begin(server, did, wanted.password, "")
-            except MoveProblem:
-                raise refused from None
-        else:
-            session = self.sessions.take(answer, did)
-        await self._begin(
-            did, is_in=False, device_id=device_id, url=url, step=Step.REPOSITORY, session=session
-        )
 
     # --- Both
 
@@ -303,23 +208,10 @@ class Moving:
                 raise MoveProblem(Problem.TOO_LATE)
             if not await self._moves.advance(move, move.step, Step.CANCEL):
                 raise MoveProblem(Problem.STEP)
-        if move.is_in or move.session is not None:
+        if not move.is_return and (move.is_in or move.session is not None):
             await self.new(move).discard()
         await self.sessions.end(move)
         await self._moves.forget(move)
-
-    async def _begin(
-        self, did: Did, *, is_in: bool, device_id: str, url: str, step: Step, session: bytes
-    ) -> None:
-        earlier = self._moves.find(did)
-        if await self._moves.begin(
-            did, is_in=is_in, device_id=device_id, url=url, step=step, session=session
-        ):
-            if earlier is not None and earlier.session is not None:
-                self.sessions.end_one(did, earlier.url, earlier.session)
-            return
-        self.sessions.end_one(did, url, session)
-        raise MoveProblem(Problem.STEP)
 
     async def _claim(self, move: Move, worker: str) -> None:
         if not await self._moves.claim(move, worker, for_s=_POINTING_S):

@@ -14,9 +14,10 @@ from identity.plc_data import PlcService
 from identity.plc_operation import PlcOperation
 from pds.accounts.handle_rules import check_handle
 from pds.accounts.moves import Move, Step
+from pds.lifecycle.migration.beginning import CREATE, Beginning
 from pds.lifecycle.migration.copying import Copier
 from pds.lifecycle.migration.errors import MoveProblem, Problem
-from pds.lifecycle.migration.moving import CREATE, Moving
+from pds.lifecycle.migration.moving import Moving
 from pds.lifecycle.signup import Signup
 from repo.keys import K256PrivateKey
 from tests.pds.conftest import Pds
@@ -82,8 +83,8 @@ async def hostile(pds: Pds) -> AsyncIterator[FakeServer]:
 
 
 async def begun(moving: Moving, hostile: FakeServer) -> Move:
-    did, url = await moving.find_old_server(hostile.owner.did)
-    await moving.begin_in(did, url, password="p", code="", device_id="dev")
+    did, url = await Beginning(moving.ctx).find_old_server(hostile.owner.did)
+    await Beginning(moving.ctx).begin_in(did, url, password="p", code="", device_id="dev")
     move = moving.ctx.accounts.moves.find(did)
     assert move is not None
     return move

@@ -11,6 +11,7 @@ from aiohttp import web
 from pds.accounts.moves import Step
 from pds.lifecycle.migration import other_sessions
 from pds.lifecycle.migration.attending import SESSION_S, look_after_moves
+from pds.lifecycle.migration.beginning import Beginning
 from pds.lifecycle.migration.copying import Copier
 from pds.lifecycle.migration.errors import MoveProblem
 from pds.lifecycle.migration.moving import Moving
@@ -89,7 +90,7 @@ async def test_one_of_a_move_that_cannot_be_begun_is_ended(two: TwoServers, move
     moving, move = await begun_in(two, mover)
     await two.new.ctx.accounts.moves.advance(move, Step.DETAILS, Step.CODE)
     with pytest.raises(MoveProblem):
-        await moving.begin_in(
+        await Beginning(moving.ctx).begin_in(
             Did(mover.did), two.old.public_url, password=mover.password, code="", device_id="dev"
         )
     await settled(two.new)
@@ -108,8 +109,8 @@ async def test_a_server_that_hangs_holds_nothing_up(
 
     hostile.slow["deleteSession"] = hang
     moving = Moving(pds.ctx)
-    did, url = await moving.find_old_server(hostile.owner.did)
-    await moving.begin_in(did, url, password="p", code="", device_id="dev")
+    did, url = await Beginning(moving.ctx).find_old_server(hostile.owner.did)
+    await Beginning(moving.ctx).begin_in(did, url, password="p", code="", device_id="dev")
     async with asyncio.timeout(5):
         await grow_old(pds, moving)
     assert asked.is_set()
