@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS holdfast_move (
   id TEXT NOT NULL,
   isIn INTEGER NOT NULL,
   isReturn INTEGER NOT NULL,
+  oldKey TEXT NOT NULL,
   deviceId TEXT NOT NULL,
   url TEXT NOT NULL,
   step TEXT NOT NULL,
@@ -40,8 +41,8 @@ CREATE TABLE IF NOT EXISTS holdfast_move (
 ) STRICT, WITHOUT ROWID
 """
 _COLUMNS: Final = (
-    "did, id, isIn, isReturn, deviceId, url, step, session, rev, blobs, blobsDone, blobsLost,"
-    " lossAccepted, problem, said, workerUntil, changedAt"
+    "did, id, isIn, isReturn, oldKey, deviceId, url, step, session, rev, blobs, blobsDone,"
+    " blobsLost, lossAccepted, problem, said, workerUntil, changedAt"
 )
 
 
@@ -92,6 +93,8 @@ class Move:
     """Whether this server is the new one; else it is the old one."""
     is_return: bool
     """Whether this server, the new one, has a copy of the account from before it moved away."""
+    old_key: str
+    """The did:key that signed at the old server when the move began; empty if that is unknown."""
     device_id: str
     """The browser that has begun the move; others need to be signed in to the account."""
     url: str
@@ -114,6 +117,11 @@ class Move:
     worker_until_s: int
     """Until when a process has promised to copy."""
     changed_at_s: int
+
+    @property
+    def is_plc(self) -> bool:
+        """Whether servers can change the DID; else it is a did:web, whose owner has to."""
+        return self.did.startswith("did:plc:")
 
 
 class Moves:
@@ -158,6 +166,7 @@ class Moves:
         *,
         is_in: bool,
         is_return: bool = False,
+        old_key: str = "",
         device_id: str,
         url: str,
         step: Step,
@@ -166,17 +175,20 @@ class Moves:
         """Begin a move. False, and nothing changes, while an earlier one is under way."""
         now_s = self._now_s()
         move_id = secrets.token_hex(8)
-        row = (did, move_id, is_in, is_return, device_id, url, step, session, now_s, now_s)
+        row = (
+            *(did, move_id, is_in, is_return, old_key),
+            *(device_id, url, step, session, now_s, now_s),
+        )
 
         def begin() -> bool:
             self._db.run(
                 "DELETE FROM holdfast_move WHERE did = ? AND step IN ('details', 'done')", (did,)
             )
             begun = self._db.value(
-                "INSERT INTO holdfast_move (did, id, isIn, isReturn, deviceId, url, step, session,"
-                " sessionAt, rev, blobs, blobsDone, blobsLost, lossAccepted, problem, said, worker,"
-                " workerUntil, changedAt)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0, 0, '', '', '', 0, ?)"
+                "INSERT INTO holdfast_move (did, id, isIn, isReturn, oldKey, deviceId, url, step,"
+                " session, sessionAt, rev, blobs, blobsDone, blobsLost, lossAccepted, problem,"
+                " said, worker, workerUntil, changedAt)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0, 0, '', '', '', 0, ?)"
                 " ON CONFLICT (did) DO NOTHING RETURNING 1",
                 row,
             )
@@ -251,6 +263,11 @@ class Moves:
             ),
         )
 
+    async def release_all(self) -> None:
+        """End the promises of processes that have ended; call it before the first request."""
+        sql = "UPDATE holdfast_move SET worker = '', workerUntil = 0 WHERE worker <> ''"
+        await write(self._db, lambda: self._db.run(sql))
+
     async def forget_old(self, *, older_s: int) -> None:
         """Forget older moves that are done or never went on, and have no session."""
         sql = (
@@ -286,9 +303,9 @@ class Moves:
 
 
 def _move_of(row: tuple[Any, ...]) -> Move:
-    did, id_, is_in, is_return, device_id, url, step, session, *rest = row
+    did, id_, is_in, is_return, old_key, device_id, url, step, session, *rest = row
     rev, blobs, done, lost, accepted, *last = rest
     return Move(
-        *(did, id_, bool(is_in), bool(is_return), device_id, url, Step(step), session),
+        *(did, id_, bool(is_in), bool(is_return), old_key, device_id, url, Step(step), session),
         *(rev, blobs, done, lost, bool(accepted), *last),
     )

@@ -84,9 +84,20 @@ class Beginning:
         session = await self._sessions.begin(
             OtherServer(self._ctx.proxy_http, url), did, password, code
         )
+        try:
+            document = await self._ctx.did_resolver.resolve(did)
+        except DidResolutionError as exc:
+            raise MoveProblem(Problem.UNKNOWN, str(exc)) from exc
         is_return = account is not None
         await self._begin(
-            did, is_in=True, device_id=device_id, url=url, session=session, is_return=is_return
+            did,
+            is_in=True,
+            is_return=is_return,
+            old_key=document.signing_key() or "",
+            device_id=device_id,
+            url=url,
+            step=Step.REPOSITORY if is_return else Step.DETAILS,
+            session=session,
         )
         return is_return
 
@@ -143,29 +154,17 @@ class Beginning:
         else:
             session = self._sessions.take(answer, did)
         await self._begin(
-            did, is_in=False, device_id=device_id, url=url, session=session, is_return=False
+            did, is_in=False, device_id=device_id, url=url, step=Step.REPOSITORY, session=session
         )
 
-    async def _begin(
-        self, did: Did, *, is_in: bool, device_id: str, url: str, session: bytes, is_return: bool
-    ) -> None:
-        is_made = not is_in or is_return
-        step = Step.REPOSITORY if is_made else Step.DETAILS
+    async def _begin(self, did: Did, *, url: str, session: bytes, **more: Any) -> None:
+        """Begin it as `Moves.begin` does, and end the session that is not needed."""
         earlier = self._moves.find(did)
-        if await self._moves.begin(
-            did,
-            is_in=is_in,
-            is_return=is_return,
-            device_id=device_id,
-            url=url,
-            step=step,
-            session=session,
-        ):
-            if earlier is not None and earlier.session is not None:
-                self._sessions.end_one(did, earlier.url, earlier.session)
-            return
-        self._sessions.end_one(did, url, session)
-        raise MoveProblem(Problem.STEP)
+        if not await self._moves.begin(did, url=url, session=session, **more):
+            self._sessions.end_one(did, url, session)
+            raise MoveProblem(Problem.STEP)
+        if earlier is not None and earlier.session is not None:
+            self._sessions.end_one(did, earlier.url, earlier.session)
 
 
 async def _has_copy(server: OtherServer, did: Did) -> bool:

@@ -14,6 +14,7 @@ from actor_store.errors import RepoExists
 from identity.plc import PlcError
 from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_operation import PlcOperation
+from identity.resolver import DidResolutionError
 from pds.accounts.moves import COPYING, UNDOABLE, Move, Step
 from pds.config.addresses import is_same_server
 from pds.lifecycle.migration.beginning import CREATE
@@ -23,6 +24,7 @@ from pds.lifecycle.migration.other_server import OtherServer, text_in, texts_in
 from pds.lifecycle.migration.other_sessions import OtherSessions
 from pds.lifecycle.migration.servers import Contents, NewServer, OldServer
 from pds.lifecycle.migration.there import NewThere, OldThere
+from pds.lifecycle.migration.web_document import WebDocument, web_document
 from pds.lifecycle.signup import Signup, create_account
 from pds.service_auth.jwt import ServiceJwtError
 
@@ -56,7 +58,7 @@ class Moving:
     def new(self, move: Move) -> NewServer:
         """Return the server that the account moves to."""
         if move.is_in:
-            return NewHere(self.ctx, move.did)
+            return NewHere(self.ctx, move.did, move.old_key)
         return NewThere(self.ctx, move.did, self.other(move))
 
     def other(self, move: Move) -> OtherServer:
@@ -140,19 +142,31 @@ class Moving:
         """Have the old server mail the code that agrees to the change of the DID."""
         _expect(move, Step.REVIEW, Step.CODE)
         await self._check_loss(move)
-        if move.did.startswith("did:plc:"):
+        if move.is_plc:
             await self.old(move).send_code()
+        else:
+            # The last moment before the person publishes the document.
+            await self._check_unchanged(move)
         await self._moves.advance(move, Step.REVIEW, Step.CODE)
 
     async def other_keys(self, move: Move) -> list[str]:
         """Return rotation keys of the DID that are not the old server's: perhaps the person's."""
-        if not move.did.startswith("did:plc:"):
+        if not move.is_plc:
             return []
         theirs = await self.old(move).rotation_keys()
         return [key for key in (await self._data(move)).rotation_keys if key not in theirs]
 
+    async def web_document(self, move: Move) -> WebDocument:
+        """Return the document that the owner of a did:web has to publish."""
+        try:
+            published = await self.ctx.did_resolver.resolve(move.did, force=True)
+        except DidResolutionError:
+            published = None
+        fields = await self.new(move).did_fields()
+        return web_document(move.did, fields, self._new_url(move), published)
+
     async def point_did(self, move: Move, code: str, *, keep: Collection[str] = ()) -> None:
-        """Make the DID name the new server. There is no way back from here.
+        """Make the DID name the new server, or see that it does. There is no way back from here.
 
         `keep` are rotation keys to keep, stronger than those of the new server.
         """
@@ -167,14 +181,15 @@ class Moving:
 
     async def _point_did(self, move: Move, worker: str, code: str, keep: Collection[str]) -> None:
         new = self.new(move)
-        # The answer to an operation may have been lost.
-        if not await new.is_named():
+        if not move.is_plc:
             await self._check_loss(move)
-            if await self.old(move).rev() != move.rev:
-                await self._moves.advance(move, Step.CODE, Step.REPOSITORY, worker=worker)
-                raise MoveProblem(Problem.CHANGED)
-            if not move.did.startswith("did:plc:"):
+            await self._check_unchanged(move, worker)
+            if (await self.web_document(move)).lacks:
                 raise MoveProblem(Problem.DOCUMENT)
+        # The answer to an operation may have been lost.
+        elif not await new.is_named():
+            await self._check_loss(move)
+            await self._check_unchanged(move, worker)
             operation = await self._signed(move, new, code, keep)
             await self._claim(move, worker)
             try:
@@ -229,8 +244,7 @@ class Moving:
         try:
             expected = PlcData.from_json({**(await self._data(move)).to_json(), **fields})
             service = expected.services.get("atproto_pds")
-            url = self.ctx.settings.public_url if move.is_in else move.url
-            if service is None or not is_same_server(service.endpoint, url):
+            if service is None or not is_same_server(service.endpoint, self._new_url(move)):
                 raise MoveProblem(Problem.OPERATION)
             operation = await self.old(move).sign(code, fields)
             if PlcOperation.parse(operation).data != expected:
@@ -244,6 +258,15 @@ class Moving:
             return await self.ctx.plc.data(move.did)
         except PlcError as exc:
             raise MoveProblem(Problem.DIRECTORY, exc.message) from exc
+
+    def _new_url(self, move: Move) -> str:
+        return self.ctx.settings.public_url if move.is_in else move.url
+
+    async def _check_unchanged(self, move: Move, worker: str = "") -> None:
+        """Copy again what was written after the copy was made."""
+        if await self.old(move).rev() != move.rev:
+            await self._moves.advance(move, move.step, Step.REPOSITORY, worker=worker)
+            raise MoveProblem(Problem.CHANGED)
 
     async def _check_loss(self, move: Move) -> None:
         if not move.loss_accepted and await self.new(move).count_missing():

@@ -59,7 +59,7 @@ _TEXTS: Final[Mapping[Problem, str]] = {
     Problem.DIRECTORY: _(
         "The directory of identities does not answer, or refuses the change. Try again later."
     ),
-    Problem.DOCUMENT: _("Your DID document does not name the new server and its key yet."),
+    Problem.DOCUMENT: _("Your document does not name the new server, its key and your handle yet."),
     Problem.CHANGED: _(
         "Something was published at the old server in the meantime. It is copied now; then you can "
         "go on."
