@@ -27,6 +27,12 @@ _NODE_OVERHEAD_BYTES: Final = 700
 _NODE_FACTOR: Final = 3
 """A parsed node holds its keys, its values and its block in separate objects."""
 _CID_BYTES: Final = 36
+# Of each block: the varint of the length of what follows, CID and content.
+_CAR_BYTES: Final = (
+    f"SELECT sum({_CID_BYTES} + size + CASE WHEN {_CID_BYTES} + size < 128 THEN 1"
+    f" WHEN {_CID_BYTES} + size < 16384 THEN 2 WHEN {_CID_BYTES} + size < 2097152 THEN 3"
+    " ELSE 4 END) FROM (SELECT length(content) AS size FROM repo_block)"
+)
 
 
 class _Varints(dict[int, bytes]):
@@ -166,6 +172,11 @@ class RepoReader:
                     size = 0
         if pieces:
             yield b"".join(pieces)
+
+    def car_bytes(self) -> int:
+        """Return the length of what `iter_car` yields in the same transaction. Use a thread."""
+        blocks = self._db.value(_CAR_BYTES) or 0
+        return len(encode_header((self.head().cid,))) + int(blocks)
 
     def read_commit(self, cid: Cid) -> Commit:
         """Return a commit that must exist. Raises `ActorStoreDamaged`."""

@@ -34,6 +34,8 @@ _JOURNAL: Final = "pds.pending.journal:Journal"
 _CREATION: Final = "actor_store.creation"
 _DISK_BLOBS: Final = "actor_store.blob_store.disk:DiskBlobStore"
 _S3: Final = "actor_store.blob_store.s3"
+_HERE: Final = "pds.lifecycle.migration.here"
+_THERE: Final = "pds.lifecycle.migration.there"
 _UPLOADS: Final = "pds.hold.oci.upload_rows:UploadRows"
 
 POINTS: Final[Mapping[str, FaultPoint]] = {
@@ -85,6 +87,24 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
     "layer-copied": FaultPoint("after", "pds.hold.oci.s3_blobs:S3Blobs", "receive"),
     "layer-named": FaultPoint("after", "actor_store.blob_store.s3_arriving:ArrivingObject", "keep"),
     "layer-removed": FaultPoint("after", "pds.hold.oci.disk:DiskOciStorage", "delete"),
+    # A move, in the process that makes it: each step done, before that is noted
+    "move-begun": FaultPoint("after", "pds.accounts.moves:Moves", "begin"),
+    "move-imported-in": FaultPoint("after", f"{_HERE}:NewHere", "import_repo"),
+    "move-imported-out": FaultPoint("after", f"{_THERE}:NewThere", "import_repo"),
+    "move-blob-in": FaultPoint("after", f"{_HERE}:NewHere", "put_blob"),
+    "move-blob-out": FaultPoint("after", f"{_THERE}:NewThere", "put_blob"),
+    "move-preferences-in": FaultPoint("after", f"{_HERE}:NewHere", "put_preferences"),
+    "move-preferences-out": FaultPoint("after", f"{_THERE}:NewThere", "put_preferences"),
+    "move-code-in": FaultPoint("after", f"{_THERE}:OldThere", "send_code"),
+    "move-code-out": FaultPoint("after", f"{_HERE}:OldHere", "send_code"),
+    "move-pointed-out": FaultPoint("after", f"{_THERE}:NewThere", "submit"),
+    "move-activated-in": FaultPoint("after", f"{_HERE}:NewHere", "activate"),
+    "move-activated-out": FaultPoint("after", f"{_THERE}:NewThere", "activate"),
+    "move-left-in": FaultPoint("after", f"{_THERE}:OldThere", "deactivate"),
+    "move-left-out": FaultPoint("after", f"{_HERE}:OldHere", "deactivate"),
+    "move-session-kept": FaultPoint(
+        "before", "pds.lifecycle.migration.other_sessions:OtherSessions", "end"
+    ),
     # Recovery itself
     "store-mended": FaultPoint("after", "pds.recovery.start", "mend_store"),
     "changes-settled": FaultPoint("after", "pds.recovery.start", "settle_all"),

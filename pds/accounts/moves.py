@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS holdfast_move (
   did TEXT PRIMARY KEY,
   id TEXT NOT NULL,
   isIn INTEGER NOT NULL,
+  isReturn INTEGER NOT NULL,
+  oldKey TEXT NOT NULL,
   deviceId TEXT NOT NULL,
   url TEXT NOT NULL,
   step TEXT NOT NULL,
@@ -39,8 +41,8 @@ CREATE TABLE IF NOT EXISTS holdfast_move (
 ) STRICT, WITHOUT ROWID
 """
 _COLUMNS: Final = (
-    "did, id, isIn, deviceId, url, step, session, rev, blobs, blobsDone, blobsLost, lossAccepted,"
-    " problem, said, workerUntil, changedAt"
+    "did, id, isIn, isReturn, oldKey, deviceId, url, step, session, rev, blobs, blobsDone,"
+    " blobsLost, lossAccepted, problem, said, workerUntil, changedAt"
 )
 
 
@@ -89,6 +91,10 @@ class Move:
     """Tells the move from a later one of the same account, which may be to another server."""
     is_in: bool
     """Whether this server is the new one; else it is the old one."""
+    is_return: bool
+    """Whether this server, the new one, has a copy of the account from before it moved away."""
+    old_key: str
+    """The did:key that signed at the old server when the move began; empty if that is unknown."""
     device_id: str
     """The browser that has begun the move; others need to be signed in to the account."""
     url: str
@@ -111,6 +117,11 @@ class Move:
     worker_until_s: int
     """Until when a process has promised to copy."""
     changed_at_s: int
+
+    @property
+    def is_plc(self) -> bool:
+        """Whether servers can change the DID; else it is a did:web, whose owner has to."""
+        return self.did.startswith("did:plc:")
 
 
 class Moves:
@@ -142,22 +153,42 @@ class Moves:
         """Return moves that are being undone."""
         return self._select("step = 'cancel'")
 
+    def list_unused_sessions(self, *, older_s: int, limit: int) -> list[Move]:
+        """Return moves that are done, or whose session is older than this, and is still there."""
+        return self._select(
+            "session IS NOT NULL AND (sessionAt < ? OR step = 'done') LIMIT ?",
+            *(self._now_s() - older_s, limit),
+        )
+
     async def begin(
-        self, did: Did, *, is_in: bool, device_id: str, url: str, step: Step, session: bytes
+        self,
+        did: Did,
+        *,
+        is_in: bool,
+        is_return: bool = False,
+        old_key: str = "",
+        device_id: str,
+        url: str,
+        step: Step,
+        session: bytes,
     ) -> bool:
         """Begin a move. False, and nothing changes, while an earlier one is under way."""
         now_s = self._now_s()
-        row = (did, secrets.token_hex(8), is_in, device_id, url, step, session, now_s, now_s)
+        move_id = secrets.token_hex(8)
+        row = (
+            *(did, move_id, is_in, is_return, old_key),
+            *(device_id, url, step, session, now_s, now_s),
+        )
 
         def begin() -> bool:
             self._db.run(
                 "DELETE FROM holdfast_move WHERE did = ? AND step IN ('details', 'done')", (did,)
             )
             begun = self._db.value(
-                "INSERT INTO holdfast_move (did, id, isIn, deviceId, url, step, session,"
-                " sessionAt, rev, blobs, blobsDone, blobsLost, lossAccepted, problem, said, worker,"
-                " workerUntil, changedAt)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0, 0, '', '', '', 0, ?)"
+                "INSERT INTO holdfast_move (did, id, isIn, isReturn, oldKey, deviceId, url, step,"
+                " session, sessionAt, rev, blobs, blobsDone, blobsLost, lossAccepted, problem,"
+                " said, worker, workerUntil, changedAt)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0, 0, '', '', '', 0, ?)"
                 " ON CONFLICT (did) DO NOTHING RETURNING 1",
                 row,
             )
@@ -185,7 +216,10 @@ class Moves:
 
     async def set_session(self, move: Move, session: bytes | None) -> None:
         """Keep another session at the other server; None to keep none."""
-        await self._update(move, "session = ?, sessionAt = ?", session, self._now_s())
+        # No change of the move: one that never goes on is forgotten with its session.
+        sql = "UPDATE holdfast_move SET session = ?, sessionAt = ? WHERE did = ? AND id = ?"
+        values = (session, self._now_s(), move.did, move.id)
+        await write(self._db, lambda: self._db.run(sql, values))
 
     async def set_copied(self, move: Move, *, rev: str, blobs: int) -> None:
         """Note what there is to copy."""
@@ -229,22 +263,18 @@ class Moves:
             ),
         )
 
-    async def forget_old(self, *, sessions_s: int, moves_s: int) -> None:
-        """Forget sessions, and moves that are done or never went on, which are older than this."""
-        now_s = self._now_s()
+    async def release_all(self) -> None:
+        """End the promises of processes that have ended; call it before the first request."""
+        sql = "UPDATE holdfast_move SET worker = '', workerUntil = 0 WHERE worker <> ''"
+        await write(self._db, lambda: self._db.run(sql))
 
-        def forget() -> None:
-            self._db.run(
-                "UPDATE holdfast_move SET session = NULL"
-                " WHERE session IS NOT NULL AND (sessionAt < ? OR step = 'done')",
-                (now_s - sessions_s,),
-            )
-            self._db.run(
-                "DELETE FROM holdfast_move WHERE step IN ('done', 'details') AND changedAt < ?",
-                (now_s - moves_s,),
-            )
-
-        await write(self._db, forget)
+    async def forget_old(self, *, older_s: int) -> None:
+        """Forget older moves that are done or never went on, and have no session."""
+        sql = (
+            "DELETE FROM holdfast_move"
+            " WHERE step IN ('done', 'details') AND session IS NULL AND changedAt < ?"
+        )
+        await write(self._db, lambda: self._db.run(sql, (self._now_s() - older_s,)))
 
     async def forget(self, move: Move) -> None:
         """Forget a move. An unknown one is ignored."""
@@ -273,8 +303,9 @@ class Moves:
 
 
 def _move_of(row: tuple[Any, ...]) -> Move:
-    did, id_, is_in, device_id, url, step, session, rev, blobs, done, lost, accepted, *rest = row
+    did, id_, is_in, is_return, old_key, device_id, url, step, session, *rest = row
+    rev, blobs, done, lost, accepted, *last = rest
     return Move(
-        *(did, id_, bool(is_in), device_id, url, Step(step), session, rev, blobs, done, lost),
-        *(bool(accepted), *rest),
+        *(did, id_, bool(is_in), bool(is_return), old_key, device_id, url, Step(step), session),
+        *(rev, blobs, done, lost, bool(accepted), *last),
     )

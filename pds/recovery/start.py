@@ -8,6 +8,8 @@ The steps, each of which relies on those before it:
    that was damaged before, and repair the differences (`stores`);
 4. compare every store whose head may not have been written to the service database (`heads`).
 
+Moves of accounts that were being copied go on at once, since nobody copies them any more.
+
 After a clean stop, only the entries of the journal are processed, unless one of the service
 databases has been restored to an older state or the operator requests a check of all stores.
 """
@@ -93,6 +95,7 @@ async def _recover(ctx: AppContext) -> None:
     elif ctx.accounts.repo_roots.complete_at_s is None:
         # An older version, which did not record completeness, may have left stale heads.
         await mend_heads(ctx, list(ctx.accounts.store.iter_all()))
+    await ctx.accounts.moves.release_all()
     ctx.accounts.repo_roots.mark_complete()
     ctx.event_log.run.mark_recovered()
     ctx.unfinished.finished = True

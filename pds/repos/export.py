@@ -1,36 +1,34 @@
 """All data of an account as one ZIP file, made while it is sent.
 
 The repository is `repo.car`, each blob a file in `blobs/`. Blobs whose bytes are lost are listed in
-`missing-blobs.txt`. Nothing is compressed: pictures are already.
+`missing-blobs.txt`. Nothing is compressed: pictures are already. So the length is known before, and
+browsers show how far they are.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from mimetypes import guess_extension
 from typing import TYPE_CHECKING, Final
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZipInfo
 
 import orjson
 
 from actor_store.blob_store.base import BlobFileMissing, OpenBlob
 from actor_store.errors import BlobNotFound
 from actor_store.reader import ActorStoreReader
+from pds.repos.zipped import planned_file, zip_bytes, zipped
 from repo.cid import Cid
 from repo.syntax import Did
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
-_BLOBS_AT_ONCE: Final = 500
-_PART_BYTES: Final = 256 * 1024
-_FILE_MODE: Final = 0o644 << 16
-
-File = tuple[str, AsyncIterable[bytes]]
+_EVERYTHING: Final = -1
+_MISSING_NAME: Final = "missing-blobs.txt"
 
 
 def measure(actor: ActorStoreReader) -> tuple[int, int, int, int]:
@@ -43,116 +41,116 @@ def measure(actor: ActorStoreReader) -> tuple[int, int, int, int]:
     )
 
 
-async def export_account(ctx: AppContext, did: Did) -> AsyncGenerator[bytes, None]:
-    """Yield the bytes of the ZIP file. Raises what `ActorStore.read` raises, and `BlobStoreError`.
+class AccountExport:
+    """The ZIP file of an account, as one snapshot has it."""
 
-    The repository comes from one snapshot. A blob that is deleted meanwhile counts as missing.
+    def __init__(self, ctx: AppContext, did: Did) -> None:
+        """Use `open_export`."""
+        self._ctx = ctx
+        self._did = did
+        self._preferences = b""
+        self._repo = self._preferences_file = planned_file("", 0)
+        self._blobs: list[tuple[Cid, ZipInfo]] = []
+        self._missing: list[Cid] = []
+        self.size_bytes = 0
+        """The length of the ZIP file."""
+
+    def read(self, actor: ActorStoreReader) -> Iterator[bytes]:
+        """Plan the file, yield an empty part, and then the repository as a CAR. For a thread."""
+        self._repo = planned_file("repo.car", actor.repo.car_bytes())
+        today = datetime.now(UTC).date()
+        preferences = actor.pref.get(full_access=True, today=today)
+        self._preferences = orjson.dumps(preferences, option=orjson.OPT_INDENT_2)
+        self._preferences_file = planned_file("preferences.json", len(self._preferences))
+        for cid in actor.blob.list_referenced(limit=_EVERYTHING):
+            try:
+                stored = actor.blob.get_servable(cid)
+            except BlobNotFound:
+                self._missing.append(cid)
+            else:
+                name = f"blobs/{cid}{guess_extension(stored.mime_type) or '.bin'}"
+                self._blobs.append((cid, planned_file(name, stored.size)))
+        planned = [self._repo, self._preferences_file, *(info for _, info in self._blobs)]
+        if self._missing:
+            planned.append(planned_file(_MISSING_NAME, len(_listed(self._missing))))
+        self.size_bytes = zip_bytes(planned)
+        yield b""
+        yield from actor.repo.iter_car()
+
+    async def files(
+        self, car: AsyncIterable[bytes]
+    ) -> AsyncGenerator[tuple[ZipInfo, AsyncIterable[bytes]], None]:
+        """Yield the files and their contents, which must be read before the next is asked for."""
+        yield self._repo, car
+        yield self._preferences_file, _once(self._preferences)
+        written = [self._repo, self._preferences_file]
+        lost: list[Cid] = []
+        for cid, info in self._blobs:
+            blob = await self._open(cid, info.file_size)
+            if blob is None:
+                lost.append(cid)
+                continue
+            written.append(info)
+            async with blob:
+                yield info, blob
+        if missing := sorted([*self._missing, *lost], key=str):
+            text = _listed(missing)
+            info = planned_file(_MISSING_NAME, len(text))
+            if lost:
+                info.file_size = await asyncio.to_thread(self._left_bytes, written)
+            yield info, _padded(text, info.file_size)
+
+    def _left_bytes(self, written: list[ZipInfo]) -> int:
+        """Return how long the list of missing blobs must be for the length that was promised."""
+        left = planned_file(_MISSING_NAME, 0)
+        left.file_size = self.size_bytes - zip_bytes([*written, left])
+        # Beyond 2 GiB, it needs more space in the directory.
+        left.file_size -= zip_bytes([*written, left]) - self.size_bytes
+        return left.file_size
+
+    async def _open(self, cid: Cid, size_bytes: int) -> OpenBlob | None:
+        try:
+            # It may have been taken down, or deleted, in the meantime.
+            await self._ctx.actor_store.read(self._did, lambda actor: actor.blob.get_servable(cid))
+            blob = await self._ctx.blob_store.open(self._did, cid)
+        except (BlobNotFound, BlobFileMissing):
+            return None
+        if blob.size == size_bytes:
+            return blob
+        await blob.close()
+        return None
+
+
+@asynccontextmanager
+async def open_export(
+    ctx: AppContext, did: Did
+) -> AsyncIterator[tuple[int, AsyncGenerator[bytes, None]]]:
+    """Open the ZIP file of an account: its length in bytes, and its parts.
+
+    Raises what `ActorStore.read` raises, and the parts `BlobStoreError`. A blob that is deleted
+    meanwhile counts as missing; blank lines in the list of these take its place.
     """
-    async with aclosing(_files(ctx, did)) as files:
+    export = AccountExport(ctx, did)
+    async with aclosing(ctx.actor_store.stream(did, export.read)) as car:
+        await anext(car)
+        yield export.size_bytes, _parts(export, car)
+
+
+async def _parts(export: AccountExport, car: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(export.files(car)) as files:
         async for part in zipped(files):
             yield part
 
 
-async def zipped(files: AsyncIterable[File]) -> AsyncIterator[bytes]:
-    """Yield a ZIP file of `files`, which are names and contents, part by part."""
-    sink = _Sink()
-    archive = ZipFile(sink, "w", ZIP_STORED, allowZip64=True)
-    try:
-        async for name, parts in files:
-            info = ZipInfo(name, time.gmtime()[:6])
-            info.external_attr = _FILE_MODE
-            # How long the file gets is not known when its header is written.
-            with archive.open(info, "w", force_zip64=True) as member:
-                async for part in parts:
-                    member.write(part)
-                    yield sink.take()
-        # The directory at the end takes a second for 100,000 files.
-        await asyncio.to_thread(archive.close)
-    except BaseException:
-        # Nobody waits for the directory, without which the file is seen to be cut off.
-        sink.refuse()
-        with suppress(_Refused):
-            archive.close()
-        raise
-    directory = sink.take()
-    for start in range(0, len(directory), _PART_BYTES):
-        yield directory[start : start + _PART_BYTES]
+def _listed(cids: list[Cid]) -> bytes:
+    return "".join(f"{cid}\n" for cid in cids).encode()
 
 
-class _Refused(Exception):
-    """The sink takes nothing more."""
-
-
-class _Sink:
-    """A file that cannot go back, and gives away what is written to it."""
-
-    def __init__(self) -> None:
-        self._written: list[bytes] = []
-        self._refuses = False
-
-    def write(self, part: bytes) -> int:
-        if self._refuses:
-            raise _Refused
-        self._written.append(bytes(part))
-        return len(part)
-
-    def flush(self) -> None:
-        """Nothing is kept from the reader."""
-
-    def close(self) -> None:
-        """There is no more."""
-
-    def refuse(self) -> None:
-        """Take nothing more."""
-        self._refuses = True
-
-    def take(self) -> bytes:
-        parts, self._written = self._written, []
-        return b"".join(parts)
-
-
-async def _files(ctx: AppContext, did: Did) -> AsyncGenerator[File, None]:
-    async with aclosing(ctx.actor_store.stream(did, lambda actor: actor.repo.iter_car())) as car:
-        yield "repo.car", car
-    today = datetime.now(UTC).date()
-    preferences = await ctx.actor_store.read(
-        did, lambda actor: actor.pref.get(full_access=True, today=today)
-    )
-    yield "preferences.json", _once(orjson.dumps(preferences, option=orjson.OPT_INDENT_2))
-    missing: list[Cid] = []
-    async for cid in _cids(ctx, did):
-        opened = await _open(ctx, did, cid)
-        if opened is None:
-            missing.append(cid)
-            continue
-        mime_type, blob = opened
-        async with blob:
-            yield f"blobs/{cid}{guess_extension(mime_type) or '.bin'}", blob
-    if missing:
-        yield "missing-blobs.txt", _once("".join(f"{cid}\n" for cid in missing).encode())
-
-
-async def _cids(ctx: AppContext, did: Did) -> AsyncIterator[Cid]:
-    cursor: str | None = None
-    while True:
-
-        def page(actor: ActorStoreReader, after: str | None = cursor) -> list[Cid]:
-            return actor.blob.list_referenced(limit=_BLOBS_AT_ONCE, cursor=after, since=None)
-
-        cids = await ctx.actor_store.read(did, page)
-        for cid in cids:
-            yield cid
-        if len(cids) < _BLOBS_AT_ONCE:
-            return
-        cursor = str(cids[-1])
-
-
-async def _open(ctx: AppContext, did: Did, cid: Cid) -> tuple[str, OpenBlob] | None:
-    try:
-        stored = await ctx.actor_store.read(did, lambda actor: actor.blob.get_servable(cid))
-        return stored.mime_type, await ctx.blob_store.open(did, cid)
-    except (BlobNotFound, BlobFileMissing):
-        return None
+async def _padded(text: bytes, size_bytes: int) -> AsyncIterator[bytes]:
+    yield text
+    part = b"\n" * 65536
+    for start in range(len(text), size_bytes, len(part)):
+        yield part[: size_bytes - start]
 
 
 async def _once(part: bytes) -> AsyncIterator[bytes]:

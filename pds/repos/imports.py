@@ -59,9 +59,16 @@ class _ImportStopped(Exception):
 
 
 async def import_repo(
-    ctx: AppContext, did: Did, chunks: AsyncIterable[bytes], sender: Sender
+    ctx: AppContext,
+    did: Did,
+    chunks: AsyncIterable[bytes],
+    sender: Sender,
+    *,
+    earlier_keys: Sequence[PublicKey] = (),
 ) -> None:
     """Replace the repository of an account with the one in a CAR.
+
+    `earlier_keys` are known to have been the account's, whatever its DID says now.
 
     Raises `ImportRefused` if the DID has no document or none of its keys signed, `ImportUnderWay`,
     `TooBusy`, `ClientLeft` while it waits for its turn, `BodyTooLarge`, `SpoolFull`,
@@ -75,7 +82,7 @@ async def import_repo(
     ):
         await spool.fill(chunks, max_bytes=ctx.settings.max_repo_import_bytes)
         begun.size_bytes = spool.size_bytes
-        keys = await _signing_keys(ctx, did)
+        keys = [*await _signing_keys(ctx, did), *earlier_keys]
         # The lock keeps the account from being activated or deleted during the import.
         async with ctx.imports.loading(begun, sender), account_lock(ctx, did):
             found = await asyncio.to_thread(_look_through, spool, did)

@@ -73,6 +73,16 @@ async def test_parts_of_a_car_are_neither_tiny_nor_unbounded(actors: ActorStore)
     assert all(CHUNK_BYTES <= len(part) <= 2 * CHUNK_BYTES for part in parts[1:-1])
 
 
+@pytest.mark.parametrize("first", [1, 16_200])
+async def test_the_length_of_a_car_is_known_before(actors: ActorStore, first: int) -> None:
+    """Of records of all sizes about those at which the length of a block takes a byte more."""
+    await commit(actors, DID, [post(str(size), "x" * size) for size in range(first, first + 100)])
+    car, promised = await actors.read(
+        DID, lambda actor: (b"".join(actor.repo.iter_car()), actor.repo.car_bytes())
+    )
+    assert promised == len(car)
+
+
 async def test_blocks_are_found_by_cid(actors: ActorStore) -> None:
     data = await commit(actors, DID, [post("a")])
     absent = Cid.of_dag_cbor(b"absent")

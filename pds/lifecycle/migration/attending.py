@@ -16,6 +16,8 @@ from pds.lifecycle.migration.moving import Moving
 SESSION_S: Final = 24 * 60 * 60
 """How long a session at the other server is kept while nothing happens."""
 _EVERY_S: Final = 60.0
+_SESSIONS_AT_ONCE: Final = 20
+"""How many sessions are ended a minute: each asks another server."""
 
 _log = structlog.get_logger(__name__)
 
@@ -32,9 +34,11 @@ async def attend_moves(moving: Moving) -> None:
 
 
 async def look_after_moves(moving: Moving, copier: Copier) -> None:
-    """Go on with what was interrupted, and forget old sessions and old moves."""
+    """Go on with what was interrupted, end old sessions, and forget old moves."""
     moves = moving.ctx.accounts.moves
-    await moves.forget_old(sessions_s=SESSION_S, moves_s=SESSION_S)
+    for move in moves.list_unused_sessions(older_s=SESSION_S, limit=_SESSIONS_AT_ONCE):
+        await moving.sessions.end(move)
+    await moves.forget_old(older_s=SESSION_S)
     for move in moves.list_unattended():
         copier.start(move.did)
     for move in moves.list_cancelled():

@@ -40,6 +40,7 @@ from pds.repos.preferences import put_preferences
 from pds.repos.quotas import UploadRoom
 from pds.repos.stores import destroy
 from repo.cid import Cid
+from repo.keys import parse_did_key
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -122,12 +123,20 @@ class OldHere(Here):
 class NewHere(Here):
     """This server as the new one: see `NewServer`."""
 
+    def __init__(self, ctx: AppContext, did: Did, old_key: str) -> None:
+        """`old_key` is the did:key that signed at the old server; empty if that is unknown."""
+        super().__init__(ctx, did)
+        self._old_key = old_key
+
     async def import_repo(self, chunks: AsyncIterable[bytes]) -> None:
         if not self._ctx.settings.service.accepting_repo_imports:
             raise MoveProblem(Problem.NO_IMPORTS)
         self._expect_copy()
         with _ours():
-            await import_repo(self._ctx, self._did, chunks, Sender(f"move {self._did}"))
+            # The document of a did:web may name the new key already.
+            earlier = [parse_did_key(self._old_key)] if self._old_key else []
+            sender = Sender(f"move {self._did}")
+            await import_repo(self._ctx, self._did, chunks, sender, earlier_keys=earlier)
 
     async def missing(self, *, after: str | None) -> Sequence[Cid]:
         with _ours():

@@ -8,45 +8,32 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from actor_store.errors import RepoExists
-from identity.handles import HandleUnresolvable
 from identity.plc import PlcError
 from identity.plc_data import InvalidPlcOperation, PlcData
 from identity.plc_operation import PlcOperation
 from identity.resolver import DidResolutionError
 from pds.accounts.moves import COPYING, UNDOABLE, Move, Step
-from pds.config.addresses import is_same_server, normal_base_url, parse_base_url
-from pds.lifecycle.migration.errors import MoveProblem, OtherServerRefused, Problem
+from pds.config.addresses import is_same_server
+from pds.lifecycle.migration.beginning import CREATE
+from pds.lifecycle.migration.errors import MoveProblem, Problem
 from pds.lifecycle.migration.here import NewHere, OldHere
 from pds.lifecycle.migration.other_server import OtherServer, text_in, texts_in
 from pds.lifecycle.migration.other_sessions import OtherSessions
 from pds.lifecycle.migration.servers import Contents, NewServer, OldServer
 from pds.lifecycle.migration.there import NewThere, OldThere
+from pds.lifecycle.migration.web_document import WebDocument, web_document
 from pds.lifecycle.signup import Signup, create_account
 from pds.service_auth.jwt import ServiceJwtError
-from repo.syntax import Did, Handle, InvalidSyntax, is_did, normalize_handle
 
 if TYPE_CHECKING:
     from pds.context import AppContext
 
-CREATE: Final = "com.atproto.server.createAccount"
 MAX_ROTATION_KEYS: Final = 10
 _POINTING_S: Final = 150
 """Longer than the other server may take to sign an operation, or to send one."""
-
-
-@dataclass(slots=True, frozen=True)
-class Newcomer:
-    """What an account is to have at another server."""
-
-    handle: str
-    email: str
-    password: str
-    invite_code: str | None
 
 
 class Moving:
@@ -55,7 +42,8 @@ class Moving:
     def __init__(self, ctx: AppContext) -> None:
         self.ctx = ctx
         self._moves = ctx.accounts.moves
-        self._sessions = OtherSessions(ctx)
+        self.sessions = OtherSessions(ctx)
+        """Those at the other servers."""
         self.worker = secrets.token_hex(8)
         """The name under which this process copies."""
 
@@ -70,55 +58,20 @@ class Moving:
     def new(self, move: Move) -> NewServer:
         """Return the server that the account moves to."""
         if move.is_in:
-            return NewHere(self.ctx, move.did)
+            return NewHere(self.ctx, move.did, move.old_key)
         return NewThere(self.ctx, move.did, self.other(move))
 
     def other(self, move: Move) -> OtherServer:
         """Return the other server, with the session there if it is kept."""
-        return self._sessions.server(move)
+        return self.sessions.server(move)
 
     # --- Moving in
-
-    async def find_old_server(self, identifier: str) -> tuple[Did, str]:
-        """Return the DID of an account with a handle or DID, and the URL of its server."""
-        name = identifier.strip().removeprefix("@")
-        did: Did | None = Did(name) if is_did(name) else None
-        try:
-            if did is None:
-                handle: Handle = normalize_handle(name)
-                did = await self.ctx.handle_resolver.resolve(handle, fresh=True)
-            if did is None:
-                raise MoveProblem(Problem.UNKNOWN)
-            document = await self.ctx.did_resolver.resolve(did, force=True)
-        except (InvalidSyntax, HandleUnresolvable, DidResolutionError) as exc:
-            raise MoveProblem(Problem.UNKNOWN, str(exc)) from exc
-        url = document.pds_endpoint
-        if url is None:
-            raise MoveProblem(Problem.UNKNOWN)
-        if is_same_server(url, self.ctx.settings.public_url):
-            raise MoveProblem(Problem.OURS)
-        return did, url
-
-    async def begin_in(
-        self, did: Did, url: str, *, password: str, code: str, device_id: str
-    ) -> None:
-        """Sign in at the old server, and begin to move in."""
-        if self.ctx.accounts.find_account(did, include_inactive=True) is not None:
-            move = self._moves.find(did)
-            is_begun = move is not None and move.is_in and move.step is not Step.DONE
-            raise MoveProblem(Problem.HERE if is_begun else Problem.FORMER)
-        session = await self._sessions.begin(
-            OtherServer(self.ctx.proxy_http, url), did, password, code
-        )
-        if not await self._moves.begin(
-            did, is_in=True, device_id=device_id, url=url, step=Step.DETAILS, session=session
-        ):
-            raise MoveProblem(Problem.STEP)
 
     async def reconnect(self, move: Move, *, password: str, code: str) -> None:
         """Sign in at the other server again, as its session is not kept for long."""
         server = OtherServer(self.ctx.proxy_http, move.url)
-        session = await self._sessions.begin(server, move.did, password, code)
+        session = await self.sessions.begin(server, move.did, password, code)
+        await self.sessions.end(move)
         await self._moves.set_session(move, session)
         await self._moves.set_problem(move, "")
 
@@ -157,7 +110,7 @@ class Moving:
             return
         account = self.ctx.accounts.find_account(move.did, include_inactive=True)
         if account is not None and (account.active or await self.new(move).is_named()):
-            await self._sessions.end(move)
+            await self.sessions.end(move)
             await self._moves.forget(move)
         elif account is not None:
             await self._moves.advance(move, Step.DETAILS, Step.REPOSITORY)
@@ -168,52 +121,6 @@ class Moving:
         if not handle.endswith(tuple(texts_in(about, "availableUserDomains"))):
             return handle
         return handle.partition(".")[0] + self.ctx.settings.service_handle_domains[0]
-
-    # --- Moving out
-
-    async def look_at(self, address: str) -> tuple[str, dict[str, Any]]:
-        """Return the URL of a new server, and what it says of itself."""
-        try:
-            url = normal_base_url(parse_base_url(address))
-            parts = urlsplit(url)
-            if "@" in parts.netloc or parts.path or parts.query or parts.fragment:
-                raise ValueError("the address of a server is its name alone")
-        except ValueError as exc:
-            raise MoveProblem(Problem.UNKNOWN, str(exc)) from exc
-        if is_same_server(url, self.ctx.settings.public_url):
-            raise MoveProblem(Problem.OURS)
-        server = OtherServer(self.ctx.proxy_http, url)
-        return url, await server.query("com.atproto.server.describeServer", is_public=True)
-
-    async def begin_out(self, did: Did, url: str, wanted: Newcomer, *, device_id: str) -> None:
-        """Create the account at a new server, deactivated, and begin to move out."""
-        earlier = self._moves.find(did)
-        if earlier is not None and earlier.step is not Step.DONE:
-            raise MoveProblem(Problem.STEP)
-        url, about = await self.look_at(url)
-        server = OtherServer(self.ctx.proxy_http, url)
-        body = {
-            "did": did,
-            "handle": wanted.handle,
-            "email": wanted.email,
-            "password": wanted.password,
-            **({"inviteCode": wanted.invite_code} if wanted.invite_code else {}),
-        }
-        token = self.ctx.service_tokens.get(did, text_in(about, "did"), CREATE)
-        try:
-            answer = await server.procedure(CREATE, body, token=token)
-        except OtherServerRefused as refused:
-            # The answer of an earlier try may have been lost.
-            try:
-                session = await self._sessions.begin(server, did, wanted.password, "")
-            except MoveProblem:
-                raise refused from None
-        else:
-            session = self._sessions.take(answer, did)
-        if not await self._moves.begin(
-            did, is_in=False, device_id=device_id, url=url, step=Step.REPOSITORY, session=session
-        ):
-            raise MoveProblem(Problem.STEP)
 
     # --- Both
 
@@ -235,19 +142,31 @@ class Moving:
         """Have the old server mail the code that agrees to the change of the DID."""
         _expect(move, Step.REVIEW, Step.CODE)
         await self._check_loss(move)
-        if move.did.startswith("did:plc:"):
+        if move.is_plc:
             await self.old(move).send_code()
+        else:
+            # The last moment before the person publishes the document.
+            await self._check_unchanged(move)
         await self._moves.advance(move, Step.REVIEW, Step.CODE)
 
     async def other_keys(self, move: Move) -> list[str]:
         """Return rotation keys of the DID that are not the old server's: perhaps the person's."""
-        if not move.did.startswith("did:plc:"):
+        if not move.is_plc:
             return []
         theirs = await self.old(move).rotation_keys()
         return [key for key in (await self._data(move)).rotation_keys if key not in theirs]
 
+    async def web_document(self, move: Move) -> WebDocument:
+        """Return the document that the owner of a did:web has to publish."""
+        try:
+            published = await self.ctx.did_resolver.resolve(move.did, force=True)
+        except DidResolutionError:
+            published = None
+        fields = await self.new(move).did_fields()
+        return web_document(move.did, fields, self._new_url(move), published)
+
     async def point_did(self, move: Move, code: str, *, keep: Collection[str] = ()) -> None:
-        """Make the DID name the new server. There is no way back from here.
+        """Make the DID name the new server, or see that it does. There is no way back from here.
 
         `keep` are rotation keys to keep, stronger than those of the new server.
         """
@@ -262,14 +181,15 @@ class Moving:
 
     async def _point_did(self, move: Move, worker: str, code: str, keep: Collection[str]) -> None:
         new = self.new(move)
-        # The answer to an operation may have been lost.
-        if not await new.is_named():
+        if not move.is_plc:
             await self._check_loss(move)
-            if await self.old(move).rev() != move.rev:
-                await self._moves.advance(move, Step.CODE, Step.REPOSITORY, worker=worker)
-                raise MoveProblem(Problem.CHANGED)
-            if not move.did.startswith("did:plc:"):
+            await self._check_unchanged(move, worker)
+            if (await self.web_document(move)).lacks:
                 raise MoveProblem(Problem.DOCUMENT)
+        # The answer to an operation may have been lost.
+        elif not await new.is_named():
+            await self._check_loss(move)
+            await self._check_unchanged(move, worker)
             operation = await self._signed(move, new, code, keep)
             await self._claim(move, worker)
             try:
@@ -303,9 +223,9 @@ class Moving:
                 raise MoveProblem(Problem.TOO_LATE)
             if not await self._moves.advance(move, move.step, Step.CANCEL):
                 raise MoveProblem(Problem.STEP)
-        if move.is_in or move.session is not None:
+        if not move.is_return and (move.is_in or move.session is not None):
             await self.new(move).discard()
-        await self._sessions.end(move)
+        await self.sessions.end(move)
         await self._moves.forget(move)
 
     async def _claim(self, move: Move, worker: str) -> None:
@@ -324,8 +244,7 @@ class Moving:
         try:
             expected = PlcData.from_json({**(await self._data(move)).to_json(), **fields})
             service = expected.services.get("atproto_pds")
-            url = self.ctx.settings.public_url if move.is_in else move.url
-            if service is None or not is_same_server(service.endpoint, url):
+            if service is None or not is_same_server(service.endpoint, self._new_url(move)):
                 raise MoveProblem(Problem.OPERATION)
             operation = await self.old(move).sign(code, fields)
             if PlcOperation.parse(operation).data != expected:
@@ -340,6 +259,15 @@ class Moving:
         except PlcError as exc:
             raise MoveProblem(Problem.DIRECTORY, exc.message) from exc
 
+    def _new_url(self, move: Move) -> str:
+        return self.ctx.settings.public_url if move.is_in else move.url
+
+    async def _check_unchanged(self, move: Move, worker: str = "") -> None:
+        """Copy again what was written after the copy was made."""
+        if await self.old(move).rev() != move.rev:
+            await self._moves.advance(move, move.step, Step.REPOSITORY, worker=worker)
+            raise MoveProblem(Problem.CHANGED)
+
     async def _check_loss(self, move: Move) -> None:
         if not move.loss_accepted and await self.new(move).count_missing():
             raise MoveProblem(Problem.LOST)
@@ -347,7 +275,7 @@ class Moving:
     async def _end(self, move: Move, before: Step) -> None:
         # Noted first: without the session, the last step could not be taken again.
         await self._moves.advance(move, before, Step.DONE)
-        await self._sessions.end(move)
+        await self.sessions.end(move)
 
 
 def _expect(move: Move, *steps: Step) -> None:

@@ -45,7 +45,10 @@ class OtherSessions:
         async def keep(tokens: Tokens) -> None:
             await self._moves.set_session(move, self._seal(move.did, tokens))
 
-        return OtherServer(self._ctx.proxy_http, move.url, self._tokens_of(move), on_tokens=keep)
+        now = self._kept(move)
+        session = None if now is None else now.session
+        tokens = None if session is None else self._opened(move.did, session)
+        return OtherServer(self._ctx.proxy_http, move.url, tokens, on_tokens=keep)
 
     async def begin(self, server: OtherServer, did: Did, password: str, code: str) -> bytes:
         """Sign in at a server; `code` is that of a second factor. Raises `MoveProblem`."""
@@ -67,26 +70,34 @@ class OtherSessions:
 
     async def end(self, move: Move) -> None:
         """End the session of a move, if the server answers, and forget it."""
-        tokens = self._tokens_of(move)
+        now = self._kept(move)
+        if now is not None and now.session is not None:
+            self.end_one(move.did, move.url, now.session)
+            await self._moves.set_session(move, None)
+
+    def end_one(self, did: Did, url: str, session: bytes) -> None:
+        """End a session in the background, if the server answers."""
+        tokens = self._opened(did, session)
         if tokens is not None:
-            server = OtherServer(self._ctx.proxy_http, move.url)
+            server = OtherServer(self._ctx.proxy_http, url)
             nsid = "com.atproto.server.deleteSession"
             with suppress(TooBusy):  # It expires there by itself.
                 call = partial(server.procedure, nsid, token=tokens.refresh)
                 self._ctx.later.start(_quietly(call))
-        await self._moves.set_session(move, None)
 
     def _seal(self, did: Did, tokens: Tokens) -> bytes:
         text = orjson.dumps([tokens.access, tokens.refresh])
         return self._sealer.seal(text, purpose=f"move {did}")
 
-    def _tokens_of(self, move: Move) -> Tokens | None:
+    def _opened(self, did: Did, session: bytes) -> Tokens | None:
+        text = self._sealer.open(session, purpose=f"move {did}")
+        return None if text is None else Tokens(*orjson.loads(text))
+
+    def _kept(self, move: Move) -> Move | None:
+        """Return the move as it is now."""
         now = self._moves.find(move.did)
         # The session of a later move is one at another server, which must not see it.
-        if now is None or now.id != move.id or now.session is None:
-            return None
-        text = self._sealer.open(now.session, purpose=f"move {move.did}")
-        return None if text is None else Tokens(*orjson.loads(text))
+        return now if now is not None and now.id == move.id else None
 
 
 async def _quietly(call: Callable[[], Awaitable[object]]) -> None:

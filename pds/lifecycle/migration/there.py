@@ -92,7 +92,8 @@ class OldThere:
         return operation
 
     async def deactivate(self) -> None:
-        await self._server.procedure("com.atproto.server.deactivateAccount", {})
+        if await _is_active(self._server) is not False:
+            await self._server.procedure("com.atproto.server.deactivateAccount", {})
 
 
 class NewThere:
@@ -151,11 +152,18 @@ class NewThere:
         return is_same_server(document.pds_endpoint, self._server.url)
 
     async def activate(self) -> None:
-        await self._server.procedure("com.atproto.server.activateAccount")
+        # The answer may have been lost: it is not to be announced twice.
+        if await _is_active(self._server) is not True:
+            await self._server.procedure("com.atproto.server.activateAccount")
 
     async def discard(self) -> None:
         # Deleting needs a code by mail: the account stays there, deactivated, as nobody sees it.
         await self._server.procedure("com.atproto.server.deactivateAccount", {})
+
+
+async def _is_active(server: OtherServer) -> object:
+    """Return whether a server says that the account is active there."""
+    return (await server.query("com.atproto.server.checkAccountStatus")).get("activated")
 
 
 async def list_missing(server: OtherServer, after: str | None) -> list[Cid]:

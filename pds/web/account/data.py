@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from aiohttp import hdrs, web
 
 from pds.reporting import format_size
-from pds.repos.export import export_account, measure
+from pds.repos.export import measure, open_export
 from pds.web.account.session import People, Person
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
@@ -43,5 +43,10 @@ async def _download(visit: Visit, person: Person, _form: Form) -> web.StreamResp
     name = did.replace(":", "-")
     response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}.zip"'
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
-    async with ctx.streams.repos.turn(visit.request, visit.address_group):
-        return await send_stream(visit.request, response, export_account(ctx, did))
+    async with (
+        ctx.streams.repos.turn(visit.request, visit.address_group),
+        open_export(ctx, did) as (size_bytes, parts),
+    ):
+        # So browsers show a bar.
+        response.content_length = size_bytes
+        return await send_stream(visit.request, response, parts)

@@ -24,8 +24,9 @@ from pds.accounts.moves import Move, Step
 from pds.accounts.passwords import MIN_CHOSEN_LENGTH
 from pds.fairness.turns import TooBusy
 from pds.lifecycle.errors import NoSignups
+from pds.lifecycle.migration.beginning import CREATE, Beginning
 from pds.lifecycle.migration.errors import MoveProblem, Problem
-from pds.lifecycle.migration.moving import CREATE, Moving
+from pds.lifecycle.migration.moving import Moving
 from pds.lifecycle.migration.servers import Contents
 from pds.lifecycle.signup import Signup, check_signup
 from pds.rate_limits.method_limits import FOREIGN_SIGN_INS
@@ -38,6 +39,7 @@ from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.problems import problem_of
+from repo.syntax import Did
 
 MOVE_PATH: Final = "/migrate/move"
 _IN_PATH: Final = "/migrate/in"
@@ -60,9 +62,10 @@ _FIELDS: Final[Mapping[type[Exception], str]] = {
 class MovingIn:
     """The pages for people who have no account here yet."""
 
-    def __init__(self, people: People, moving: Moving) -> None:
+    def __init__(self, people: People, moving: Moving, beginning: Beginning) -> None:
         self._people = people
         self._moving = moving
+        self._beginning = beginning
         self._ctx = moving.ctx
 
     def routes(self) -> Iterator[web.RouteDef]:
@@ -88,7 +91,10 @@ class MovingIn:
         )
 
     async def _show_sign_in(self, visit: Visit) -> web.StreamResponse:
-        return self._sign_in_page(visit, visit.request.query.get("account", ""))
+        person = self._people.find(visit)
+        # One whose account has moved away wants to come back.
+        own = "" if person is None or person.account.active else person.account.did
+        return self._sign_in_page(visit, visit.request.query.get("account", own))
 
     async def _sign_in(self, visit: Visit, form: Form) -> web.StreamResponse:
         """Sign in at the old server."""
@@ -98,15 +104,28 @@ class MovingIn:
         try:
             if not self._ctx.settings.service.accepting_repo_imports:
                 raise MoveProblem(Problem.NO_IMPORTS)
-            did, url = await self._moving.find_old_server(identifier)
-            await self._moving.begin_in(
-                did, url, password=form.text("password"), code=code, device_id=visit.device.id
+            did, url = await self._beginning.find_old_server(identifier)
+            is_return = await self._beginning.begin_in(
+                did,
+                url,
+                password=form.text("password"),
+                code=code,
+                device_id=visit.device.id,
+                owns_copy=self._is_signed_in(visit, did),
             )
         except MoveProblem as exc:
             return self._sign_in_page(visit, identifier, exc)
         # Whoever has planted the cookies of this browser must not go on with the move.
         await visit.rotate()
-        return visit.redirect(_DETAILS_PATH)
+        response = visit.redirect(MOVE_PATH if is_return else _DETAILS_PATH)
+        if is_return:
+            self._people.choose(response, did)
+        return response
+
+    def _is_signed_in(self, visit: Visit, did: Did) -> bool:
+        return any(
+            one.account.did == did and not one.is_stale for one in self._people.all_of(visit)
+        )
 
     def _sign_in_page(
         self, visit: Visit, identifier: str, problem: MoveProblem | None = None
@@ -122,7 +141,9 @@ class MovingIn:
             is_about_password=kind == Problem.PASSWORD,
             asks_for_code=kind == Problem.FACTOR,
             is_here=kind == Problem.HERE,
-            sign_in=f"{SIGN_IN_PATH}?next={MOVE_PATH}",
+            is_former=kind == Problem.FORMER,
+            sign_in=SIGN_IN_PATH,
+            paths={"in": _IN_PATH, "move": MOVE_PATH},
         )
 
     async def _show_details(self, visit: Visit) -> web.StreamResponse:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from pds.lifecycle.migration.errors import MoveProblem
-from pds.lifecycle.migration.moving import CREATE, Moving, Newcomer
+from pds.lifecycle.migration.beginning import CREATE, Beginning, Newcomer
+from pds.lifecycle.migration.errors import MoveProblem, Problem
 from pds.lifecycle.migration.other_server import texts_in
 from pds.web.account.session import People, Person
 from pds.web.migrate.moving_in import MOVE_PATH
@@ -24,9 +24,9 @@ _KEPT: Final = ("handle", "email", "invite")
 class MovingOut:
     """The pages for people whose account is here."""
 
-    def __init__(self, people: People, moving: Moving) -> None:
+    def __init__(self, people: People, beginning: Beginning) -> None:
         self._people = people
-        self._moving = moving
+        self._beginning = beginning
 
     def routes(self) -> Iterator[web.RouteDef]:
         """Yield the pages and their forms."""
@@ -36,7 +36,7 @@ class MovingOut:
         yield self._people.get(f"{_OUT_PATH}/begin", self._show, recent=True)
 
     async def _show(self, visit: Visit, person: Person) -> web.StreamResponse:
-        if self._moving.ctx.accounts.moves.find(person.account.did) is not None:
+        if visit.site.ctx.accounts.moves.find(person.account.did) is not None:
             return visit.redirect(MOVE_PATH)
         return await self._page(visit, person)
 
@@ -44,7 +44,7 @@ class MovingOut:
         """Ask the new server what it needs."""
         await visit.count("com.atproto.server.createSession", identifier=person.account.did)
         try:
-            url, about = await self._moving.look_at(form.text("server"))
+            url, about = await self._beginning.look_at(form.text("server"))
         except MoveProblem as exc:
             return await self._page(visit, person, server=form.text("server"), problem=exc)
         values = {"handle": _suggested(person, about), "email": person.account.email or ""}
@@ -59,12 +59,13 @@ class MovingOut:
             email=values["email"],
             password=form.text("password"),
             invite_code=values["invite"] or None,
+            code=form.text("code").strip(),
         )
         server = form.text("server")
         about: dict[str, Any] = {}
         try:
-            server, about = await self._moving.look_at(server)
-            await self._moving.begin_out(
+            server, about = await self._beginning.look_at(server)
+            await self._beginning.begin_out(
                 person.account.did, server, wanted, device_id=visit.device.id
             )
         except MoveProblem as exc:
@@ -94,6 +95,8 @@ class MovingOut:
             needs_invite=bool(about and about.get("inviteCodeRequired") is True),
             domains=domains[:20],
             values=values or {},
+            asks_for_code=kind == Problem.FACTOR,
+            is_former=kind in (Problem.FACTOR, Problem.FORMER_THERE),
             problem=problem_text(visit, kind),
             said=said_text(kind, problem.said if problem else ""),
         )

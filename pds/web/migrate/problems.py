@@ -27,8 +27,16 @@ _TEXTS: Final[Mapping[Problem, str]] = {
     Problem.UNKNOWN: _("There is no such account or server. Check how you have written it."),
     Problem.OURS: _("This account is on this server already."),
     Problem.FORMER: _(
-        "This server still has a deactivated copy of the account, from before it moved away. Sign "
-        "in here with its password and delete the copy first."
+        "This server still has a copy of the account, from before it moved away. Sign in here with "
+        "the password that it had here: then the copy is brought up to date."
+    ),
+    Problem.ACTIVE: _(
+        "This server still has a copy of the account, from before it moved away, which was never "
+        "deactivated. Deactivate it first, on the page of your account here."
+    ),
+    Problem.FORMER_THERE: _(
+        "The new server still has a copy of the account, from before it moved away. Type the "
+        "password that it has there: then the copy is brought up to date."
     ),
     Problem.HERE: _(
         "This account has begun to move here. Sign in with the password that you have chosen for "
@@ -51,7 +59,7 @@ _TEXTS: Final[Mapping[Problem, str]] = {
     Problem.DIRECTORY: _(
         "The directory of identities does not answer, or refuses the change. Try again later."
     ),
-    Problem.DOCUMENT: _("Your DID document does not name the new server and its key yet."),
+    Problem.DOCUMENT: _("Your document does not name the new server, its key and your handle yet."),
     Problem.CHANGED: _(
         "Something was published at the old server in the meantime. It is copied now; then you can "
         "go on."

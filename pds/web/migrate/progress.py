@@ -12,6 +12,7 @@ from pds.accounts.moves import COPYING, UNDOABLE, Move, Step
 from pds.lifecycle.migration.copying import Copier
 from pds.lifecycle.migration.errors import MoveProblem, Problem
 from pds.lifecycle.migration.moving import Moving
+from pds.lifecycle.migration.web_document import Lack, WebDocument
 from pds.translations.language import deferred as _
 from pds.web.account.session import People, Person
 from pds.web.migrate.moving_in import MOVE_PATH
@@ -32,6 +33,12 @@ _STEPS: Final = (
     (_("Activate the account at the new server"), (Step.ACTIVATE,)),
     (_("Deactivate the account at the old server"), (Step.LEAVE,)),
 )
+_LACKS: Final = {
+    Lack.DOCUMENT: _("No document can be fetched there."),
+    Lack.SERVICE: _("It does not name the new server yet."),
+    Lack.KEY: _("It does not have the key of the new server yet."),
+    Lack.HANDLE: _("It does not have your handle at the new server yet."),
+}
 
 
 class ProgressPage:
@@ -95,7 +102,7 @@ class ProgressPage:
             await self._moving.accept_loss(move)
             move = self._moves.find(move.did) or move
         await self._moving.send_code(move)
-        return _("The old server sends you a mail with a code.") if _is_plc(move) else ""
+        return _("The old server sends you a mail with a code.") if move.is_plc else ""
 
     async def _point_did(self, visit: Visit, move: Move, form: Form) -> str:
         await visit.count("com.atproto.identity.signPlcOperation", caller=move.did)
@@ -144,11 +151,14 @@ class ProgressPage:
             return visit.redirect("/migrate")
         kind, said = (problem.kind, problem.said) if problem else (move.problem, move.said)
         keys: list[str] = []
+        document: WebDocument | None = None
         missing = 0
         try:
             if move.step is Step.REVIEW:
                 missing = await self._moving.new(move).count_missing()
-            if move.step is Step.CODE:
+            if move.step is Step.CODE and not move.is_plc:
+                document = await self._moving.web_document(move)
+            elif move.step is Step.CODE:
                 keys = await self._moving.other_keys(move)
         except MoveProblem as exc:
             kind, said = exc.kind, exc.said
@@ -161,7 +171,8 @@ class ProgressPage:
             step=str(move.step),
             steps=_states(visit, move.step),
             is_copying=is_copying,
-            is_plc=_is_plc(move),
+            document=document,
+            lacks=[visit.gettext(_LACKS[each]) for each in document.lacks] if document else [],
             can_cancel=move.step in UNDOABLE,
             percent=100 * (move.blobs_done + move.blobs_lost) // move.blobs if move.blobs else 0,
             missing=missing,
@@ -174,10 +185,6 @@ class ProgressPage:
         if is_copying:
             response.headers["Refresh"] = _LOOK_S
         return response
-
-
-def _is_plc(move: Move) -> bool:
-    return move.did.startswith("did:plc:")
 
 
 def _states(visit: Visit, step: Step) -> list[tuple[str, str]]:

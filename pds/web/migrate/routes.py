@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from pds.lifecycle.migration.beginning import Beginning
 from pds.lifecycle.migration.copying import Copier
 from pds.lifecycle.migration.moving import Moving
 from pds.oauth.provider import OAuth
@@ -18,7 +19,7 @@ from pds.web.pages.site import Site
 
 def migrate_routes(site: Site, oauth: OAuth) -> Iterator[web.RouteDef]:
     """Yield the pages and their forms."""
-    people, moving = People(site, oauth), Moving(site.ctx)
-    yield from MovingIn(people, moving).routes()
-    yield from MovingOut(people, moving).routes()
+    people, moving, beginning = People(site, oauth), Moving(site.ctx), Beginning(site.ctx)
+    yield from MovingIn(people, moving, beginning).routes()
+    yield from MovingOut(people, beginning).routes()
     yield from ProgressPage(people, moving, Copier(moving)).routes()

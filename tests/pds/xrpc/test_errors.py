@@ -47,6 +47,7 @@ from pds.oauth.replay.errors import ReplayStoreFailed
 from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
 from pds.repos.errors import ImportRefused
+from pds.repos.zipped import WrongSize
 from pds.service_auth.jwt import BadJwt, ServiceJwtError
 from pds.web.pages.fields import InvalidForm
 from pds.xrpc.error_map import XRPC_ERRORS, to_xrpc
@@ -73,6 +74,7 @@ ABOVE_XRPC = frozenset(
 INTERNAL: dict[type[Exception], str] = {
     OtherServerRefused: "a problem of a move, on its pages only",
     BlobNotTaken: "becomes a file that is missing after a move",
+    WrongSize: "the store sends other bytes than it has said: a download is broken off",
     TooManyAdminCodes: "only on the administrator's pages, which tell what to do",
     blob_errors.BlobFileMissing: "getBlob and commits answer for it; else the disk lost a file",
     blob_errors.BlobObjectChanged: "only for writers with a condition, which no request is",

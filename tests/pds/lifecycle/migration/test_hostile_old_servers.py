@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,10 @@ from identity.plc_data import PlcService
 from identity.plc_operation import PlcOperation
 from pds.accounts.handle_rules import check_handle
 from pds.accounts.moves import Move, Step
+from pds.lifecycle.migration.beginning import CREATE, Beginning
 from pds.lifecycle.migration.copying import Copier
 from pds.lifecycle.migration.errors import MoveProblem, Problem
-from pds.lifecycle.migration.moving import CREATE, Moving
+from pds.lifecycle.migration.moving import Moving
 from pds.lifecycle.signup import Signup
 from repo.keys import K256PrivateKey
 from tests.pds.conftest import Pds
@@ -37,10 +38,13 @@ class FakeServer:
         self.pds = pds
         self.owner: ForeignDid = register_foreign_did(pds)
         self.answers: dict[str, Callable[[web.Request], Any]] = {}
+        self.slow: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {}
         self.sent_bytes = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         name = request.path.rpartition(".")[2]
+        if name in self.slow:
+            return await self.slow[name](request)
         if name == "createSession":
             did = self.answers["did"](request) if "did" in self.answers else self.owner.did
             return web.json_response({"did": did, "accessJwt": "a", "refreshJwt": "r"})
@@ -79,8 +83,8 @@ async def hostile(pds: Pds) -> AsyncIterator[FakeServer]:
 
 
 async def begun(moving: Moving, hostile: FakeServer) -> Move:
-    did, url = await moving.find_old_server(hostile.owner.did)
-    await moving.begin_in(did, url, password="p", code="", device_id="dev")
+    did, url = await Beginning(moving.ctx).find_old_server(hostile.owner.did)
+    await Beginning(moving.ctx).begin_in(did, url, password="p", code="", device_id="dev")
     move = moving.ctx.accounts.moves.find(did)
     assert move is not None
     return move

@@ -11,9 +11,10 @@ import pytest
 from identity.did_document import PDS_TYPE
 from identity.plc_data import PlcService
 from pds.accounts.moves import Move, Moves, Step
+from pds.lifecycle.migration.beginning import Beginning, Newcomer
 from pds.lifecycle.migration.copying import Copier
 from pds.lifecycle.migration.errors import MoveProblem, Problem
-from pds.lifecycle.migration.moving import Moving, Newcomer
+from pds.lifecycle.migration.moving import Moving
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds
 from tests.pds.web.migrate.conftest import TwoServers, mover, two
@@ -31,14 +32,18 @@ def found(moves: Moves, did: str) -> Move:
 
 async def begun_out(two: TwoServers, mover: Account) -> tuple[Moving, Move]:
     moving = Moving(two.old.ctx)
-    await moving.begin_out(Did(mover.did), two.new.public_url, WANTED, device_id="dev")
+    await Beginning(moving.ctx).begin_out(
+        Did(mover.did), two.new.public_url, WANTED, device_id="dev"
+    )
     return moving, found(two.old.ctx.accounts.moves, mover.did)
 
 
 async def begun_in(two: TwoServers, mover: Account) -> tuple[Moving, Move]:
     moving = Moving(two.new.ctx)
-    did, url = await moving.find_old_server(mover.did)
-    await moving.begin_in(did, url, password=mover.password, code="", device_id="dev")
+    did, url = await Beginning(moving.ctx).find_old_server(mover.did)
+    await Beginning(moving.ctx).begin_in(
+        did, url, password=mover.password, code="", device_id="dev"
+    )
     return moving, found(two.new.ctx.accounts.moves, mover.did)
 
 
@@ -86,7 +91,9 @@ async def test_the_session_of_one_server_is_neither_sent_to_nor_kept_for_another
 async def test_a_move_that_is_under_way_is_not_replaced(two: TwoServers, mover: Account) -> None:
     moving, move = await begun_out(two, mover)
     with pytest.raises(MoveProblem) as caught:
-        await moving.begin_out(Did(mover.did), two.new.public_url, WANTED, device_id="dev")
+        await Beginning(moving.ctx).begin_out(
+            Did(mover.did), two.new.public_url, WANTED, device_id="dev"
+        )
     assert caught.value.kind is Problem.STEP
     assert two.old.ctx.accounts.moves.find(move.did) == move
 
@@ -164,7 +171,7 @@ async def test_nothing_is_copied_over_an_account_that_is_in_use(pds: Pds, alice:
 async def test_the_address_of_a_server_has_nothing_but_its_name(pds: Pds, address: str) -> None:
     """Else the person who types it chooses what is asked of other servers."""
     with pytest.raises(MoveProblem) as caught:
-        await Moving(pds.ctx).look_at(address)
+        await Beginning(pds.ctx).look_at(address)
     assert caught.value.kind is Problem.UNKNOWN
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from io import BytesIO
 from zipfile import ZipFile
 
+import pytest
 from multidict import MultiDict
 
 from pds.web.pages.form import LIMIT_BYTES
+from repo.cid import Cid
+from repo.syntax import Did
 from tests.pds.conftest import Account, Pds
 from tests.pds.web.account.test_signing_in import sign_in
 from tests.pds.web.browser import Browser
@@ -34,6 +38,8 @@ async def downloaded(browser: Browser) -> ZipFile:
     page = await browser.send(page.form("/data"))
     assert page.status == 200
     assert page.reply.headers["Content-Type"] == "application/zip"
+    # Else browsers have no bar.
+    assert int(page.reply.headers["Content-Length"]) == len(page.reply.body)
     archive = ZipFile(BytesIO(page.reply.body))
     assert archive.testzip() is None
     return archive
@@ -55,13 +61,32 @@ async def test_it_has_repository_preferences_and_files(pds: Pds, alice: Account)
     assert json.loads(archive.read("preferences.json")) == preferences
 
 
-async def test_what_is_lost_is_listed(pds: Pds, alice: Account) -> None:
-    kept, lost = [await publish(pds, alice, _PNG + bytes([number])) for number in range(2)]
-    for path in pds.ctx.settings.data_directory.rglob(lost):
-        path.unlink()
+@pytest.mark.parametrize("limit", [zipfile.ZIP64_LIMIT, 1000])
+async def test_what_is_lost_is_listed(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """Also if it is more than 2 GiB, as which little counts here."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", limit)
+    kept, lost, cut = [await publish(pds, alice, _PNG + bytes([number])) for number in range(3)]
+    (lost_file,) = pds.ctx.settings.data_directory.rglob(lost)
+    lost_file.unlink()
+    (cut_file,) = pds.ctx.settings.data_directory.rglob(cut)
+    cut_file.write_bytes(_PNG)
     archive = await downloaded(await sign_in(pds, alice))
-    assert f"blobs/{kept}.png" in archive.namelist()
-    assert archive.read("missing-blobs.txt").decode() == f"{lost}\n"
+    assert [name for name in archive.namelist() if "blobs" in name] == [
+        f"blobs/{kept}.png",
+        "missing-blobs.txt",
+    ]
+    assert archive.read("missing-blobs.txt").decode().split() == sorted((lost, cut))
+
+
+async def test_what_is_known_to_be_missing_is_listed_and_no_more(pds: Pds, alice: Account) -> None:
+    cid = await publish(pds, alice, _PNG)
+    await pds.ctx.actor_store.transact(
+        Did(alice.did), lambda actor: actor.blob.set_takedown(Cid.parse(cid), "a moderator")
+    )
+    archive = await downloaded(await sign_in(pds, alice))
+    assert archive.read("missing-blobs.txt").decode() == f"{cid}\n"
 
 
 async def test_an_empty_account_has_a_download_too(pds: Pds, alice: Account) -> None:

@@ -112,6 +112,13 @@ async def create(browser: Browser, **values: str) -> Page:
     return await browser.send(page.form("/details"), password=NEW_PASSWORD, **values)
 
 
+async def begin_out(new: Pds, browser: Browser, **values: str) -> Page:
+    """Create the account at a new server, and return the page after it."""
+    page = await browser.open("/migrate/out")
+    page = await browser.send(page.form("/out"), server=new.public_url)
+    return await browser.send(page.form("/begin"), **{"password": NEW_PASSWORD, **values})
+
+
 async def copied(browser: Browser, pds: Pds, did: str) -> Page:
     """Wait until the server has copied what it can, and return the page of the move."""
     await browser.open("/migrate/move")

@@ -14,6 +14,7 @@ from pds.accounts.moves import Move, Moves, Step
 from pds.accounts.quotas import Quota
 from pds.lifecycle.migration import copying
 from pds.lifecycle.migration.attending import look_after_moves
+from pds.lifecycle.migration.beginning import Beginning
 from pds.lifecycle.migration.copying import Copier
 from pds.lifecycle.migration.moving import Moving
 from pds.lifecycle.signup import Signup
@@ -170,8 +171,10 @@ async def test_what_is_done_is_found_done_if_it_could_not_be_noted(
     monkeypatch.setattr(Moves, "advance", advance)
     await two.publish(mover)
     moving = Moving(two.new.ctx)
-    did, url = await moving.find_old_server(mover.did)
-    await moving.begin_in(did, url, password=mover.password, code="", device_id="dev")
+    did, url = await Beginning(moving.ctx).find_old_server(mover.did)
+    await Beginning(moving.ctx).begin_in(
+        did, url, password=mover.password, code="", device_id="dev"
+    )
     handle = check_handle("mover.new.test", [".new.test"], did_known=True)
     signup = Signup(handle, "mover@example.com", NEW_PASSWORD, did=did)
     with pytest.raises(_Killed):
