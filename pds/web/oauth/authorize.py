@@ -14,7 +14,7 @@ from aiohttp import web
 
 from pds.accounts.account import ActorAccount
 from pds.accounts.logins import Login
-from pds.oauth.authorization import Asking, Authorization, Granted
+from pds.oauth.authorization import Asking, Authorization, Granted, SignedIn
 from pds.oauth.errors import AccessDenied, OAuthError
 from pds.oauth.provider import OAuth
 from pds.oauth.requests.payload import read_query
@@ -77,6 +77,8 @@ class AuthorizePages:
                 return self._ask_password(visit, outcome)
             if "sign-up" in request.query:
                 return self._sign_ups.show(visit, self._purpose(outcome))
+            if "choose" in request.query and outcome.accounts:
+                return self._choose_page(visit, outcome, outcome.accounts)
             return await self.first(visit, outcome)
         except OAuthError as exc:
             return self._refused(visit, exc)
@@ -158,11 +160,12 @@ class AuthorizePages:
         if selected is not None:
             if selected.login_required:
                 return self._ask_password(visit, asking, selected.account.handle)
-            return await self._pages.consent(visit, asking, selected.account, "")
+            agreed = self._oauth.authorization.agreed(asking, selected.account)
+            return await self._pages.consent(visit, asking, selected.account, agreed)
         if asking.parameters.prompt == "create":
             return self._sign_ups.show(visit, self._purpose(asking))
         if asking.accounts:
-            return self._choose_page(visit, asking)
+            return self._choose_page(visit, asking, asking.hinted or asking.accounts)
         return self._ask_password(visit, asking, asking.parameters.login_hint)
 
     async def signed_in(
@@ -170,18 +173,21 @@ class AuthorizePages:
     ) -> web.StreamResponse:
         """Grant the request to an account, or ask whether it may be."""
         authorization = self._oauth.authorization
-        if authorization.needs_consent(asking, account):
-            return await self._pages.consent(visit, asking, account, ticket)
+        agreed = authorization.agreed(asking, account)
+        if asking.needs_consent(agreed):
+            return await self._pages.consent(visit, asking, account, agreed, ticket)
         return self._back(visit, await authorization.grant(asking, account))
 
-    def _choose_page(self, visit: Visit, asking: Asking) -> web.StreamResponse:
+    def _choose_page(
+        self, visit: Visit, asking: Asking, signed_in: tuple[SignedIn, ...]
+    ) -> web.StreamResponse:
         accounts = [
             {
                 "did": one.account.did,
                 "handle": one.account.shown_handle,
                 "login_required": one.login_required,
             }
-            for one in asking.hinted or asking.accounts
+            for one in signed_in
         ]
         return self._pages.page(visit, "sign_in/choose.html", asking, accounts=accounts)
 
