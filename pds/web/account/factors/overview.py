@@ -49,6 +49,7 @@ class Overview:
             fields=visit.hidden(account=account.did),
             account=account,
             factors=factors,
+            code_address=self._factors.addresses.of(account),
             required=self._factors.required,
             passkeys=_passkeys(factors),
             passkey=self._options(visit, person) if len(factors.passkeys) < MAX_EACH else "",
