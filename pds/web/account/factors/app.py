@@ -37,7 +37,9 @@ class AppPages:
 
     async def draw(self, request: web.Request) -> web.Response:
         """Return the QR code of a secret that is on offer to somebody who is signed in here."""
-        device_id = self._people.site.devices.find(visitor_of(self._people.site.ctx, request))
+        device_id = self._people.site.devices.find(
+            visitor_of(self._people.site.ctx, request, secure=self._people.site.is_secure)
+        )
         offer = request.query.get("offer", "")
         sign_ins = () if device_id is None else self._people.oauth.sign_ins.of_device(device_id)
         for one in sign_ins:
