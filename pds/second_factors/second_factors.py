@@ -71,6 +71,7 @@ class SecondFactors:
         self.passkeys = Passkeys(db, party, challenges, clock=clock)
         self.trusted = TrustedBrowsers(db, clock=clock)
         self.waiting = WaitingSignIns(self._derived("waiting"), clock=clock)
+        self.new_accounts = WaitingSignIns(self._derived("new accounts"), clock=clock)
         self._recovery = RecoveryCodes(db)
         self._guesses = Guesses(db, clock=clock)
 
@@ -120,9 +121,15 @@ class SecondFactors:
         """Return the account whose passkey has verified its owner. Raises `PasskeyRefused`."""
         return await write(self._db, lambda: self.passkeys.check(device_id, answer, None))
 
-    def user_id(self, did: Did) -> bytes:
-        """Return the name of an account for its passkeys, which says nothing about it."""
-        return hmac.digest(self._derived("passkey users"), did.encode(), "sha256")
+    def passkey_options(self, account: ActorAccount, device_id: str) -> str:
+        """Return what a page hands to its browser, so that this makes a passkey, as JSON."""
+        return self.passkeys.options_to_set_up(
+            account.did,
+            device_id,
+            user_name=account.handle or account.did,
+            # A name that says nothing about the account.
+            user_id=hmac.digest(self._derived("passkey users"), account.did.encode(), "sha256"),
+        )
 
     async def set_up_app(self, did: Did, secret: str, code: str) -> tuple[str, ...]:
         """Set up an authenticator app. Returns recovery codes, unless the account has some.

@@ -28,8 +28,8 @@ from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
 from pds.web.pages.site import Site
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.passwords import PasswordPage, Step
-from pds.web.sign_in.purpose import Purpose
+from pds.web.sign_in.passwords import PasswordPage
+from pds.web.sign_in.purpose import Purpose, Step
 from pds.web.sign_in.sign_up import SignUpPage
 
 _Step: TypeAlias = Callable[[Visit, Asking, Form], Awaitable[web.StreamResponse]]
@@ -43,7 +43,6 @@ def authorize_routes(site: Site, oauth: OAuth, logos: ClientLogos) -> Iterator[w
     pages = AuthorizePages(site, oauth, logos)
     yield site.get(AUTHORIZE_PATH, pages.begin)
     for name, step in (
-        ("sign-up", pages.sign_up),
         ("choose", pages.choose),
         ("sign-out", pages.sign_out),
         ("consent", pages.consent),
@@ -62,7 +61,7 @@ class AuthorizePages:
         self._oauth = oauth
         self._pages = RequestPages(oauth, logos)
         self._passwords = PasswordPage(site)
-        self._sign_ups = SignUpPage(site)
+        self._sign_ups = SignUpPage(site, self._passwords.show)
 
     async def begin(self, visit: Visit) -> web.StreamResponse:
         """Open the request in the query, and show the first page; or grant it without."""
@@ -105,17 +104,14 @@ class AuthorizePages:
 
     def sign_in_steps(self) -> dict[str, _Step]:
         """Return the steps that check who the person is, by the names of their forms."""
-        return {name: self._for_app(step) for name, step in self._passwords.steps().items()}
+        steps = {**self._passwords.steps(), **self._sign_ups.steps()}
+        return {name: self._for_app(step) for name, step in steps.items()}
 
     def _for_app(self, step: Step) -> _Step:
         async def do(visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
             return await step(visit, self._purpose(asking), form)
 
         return do
-
-    async def sign_up(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
-        """Create an account, and go on with it."""
-        return await self._sign_ups.sign_up(visit, self._purpose(asking), form)
 
     async def choose(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
         """Go on with a remembered account."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
 
 from aiohttp import web
 
 from pds.accounts.logins import Login
+from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
 
 
@@ -28,3 +30,7 @@ class Purpose(Protocol):
 
         `remember` asks that the browser stays signed in.
         """
+
+
+Step: TypeAlias = Callable[[Visit, Purpose, Form], Awaitable[web.StreamResponse]]
+"""What a form of these pages does."""
