@@ -22,6 +22,13 @@ _AXE = "node_modules/axe-core/axe.min.js"
 def phone(browser: Browser) -> Iterator[Browser]:
     """A browser that nobody has used, with an authenticator that asks for a finger."""
     browser.command("Network.clearBrowserCookies")
+    add_authenticator(browser)
+    yield browser
+    browser.command("WebAuthn.disable")
+
+
+def add_authenticator(browser: Browser) -> None:
+    """Let the browser keep passkeys."""
     browser.command("WebAuthn.enable")
     options = {
         "protocol": "ctap2",
@@ -32,8 +39,6 @@ def phone(browser: Browser) -> Iterator[Browser]:
         "automaticPresenceSimulation": True,
     }
     browser.command("WebAuthn.addVirtualAuthenticator", options=options)
-    yield browser
-    browser.command("WebAuthn.disable")
 
 
 def sign_in(browser: Browser, server: DevServer, person: Person) -> None:
