@@ -102,7 +102,6 @@ def _page(
     old = ctx.second_factors.addresses.of(account) if needs_leave(ctx, account) else None
     return visit.page(
         "account/email.html",
-        status=400 if problem.text else 200,
         account=account,
         is_confirmed=account.email_confirmed_at is not None,
         old_address=old,

@@ -102,9 +102,7 @@ class AccountPurpose:
     people: People
     next: str
 
-    def page(
-        self, visit: Visit, template: str, *, status: int = 200, **values: Any
-    ) -> web.StreamResponse:
+    def page(self, visit: Visit, template: str, **values: Any) -> web.StreamResponse:
         """Render a page: see `Purpose.page`."""
         there = urlencode({"next": self.next})
         links = {
@@ -113,9 +111,7 @@ class AccountPurpose:
             "chooser": f"{SIGN_IN_PATH}?{there}" if self.people.all_of(visit) else "",
         }
         fields = visit.hidden(next=self.next)
-        return visit.page(
-            template, status=status, path=_PATH, fields=fields, app=None, **{**links, **values}
-        )
+        return visit.page(template, path=_PATH, fields=fields, app=None, **{**links, **values})
 
     def choose(self, visit: Visit) -> web.StreamResponse:
         """Return the page with the accounts of this browser."""

@@ -88,7 +88,6 @@ def _set_up(visit: AdminVisit, secret: str, sealed: str, problem: str = "") -> w
     issuer = visit.ctx.settings.service_name
     return visit.page(
         "set_up.html",
-        status=400 if problem else 200,
         key=AppKey.of(secret, sealed, account=_ACCOUNT, issuer=issuer),
         problem=problem,
     )

@@ -224,10 +224,8 @@ class _AppPurpose:
     authorization: Authorization
     asking: Asking
 
-    def page(
-        self, visit: Visit, template: str, *, status: int = 200, **values: Any
-    ) -> web.StreamResponse:
-        return self.request_pages.page(visit, template, self.asking, status=status, **values)
+    def page(self, visit: Visit, template: str, **values: Any) -> web.StreamResponse:
+        return self.request_pages.page(visit, template, self.asking, **values)
 
     async def signed_in(self, visit: Visit, login: Login, *, remember: bool) -> web.StreamResponse:
         if remember:

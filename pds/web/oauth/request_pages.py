@@ -58,9 +58,7 @@ class RequestPages:
             tos_uri=metadata.tos_uri,
         )
 
-    def page(
-        self, visit: Visit, template: str, asking: Asking, *, status: int = 200, **values: Any
-    ) -> web.Response:
+    def page(self, visit: Visit, template: str, asking: Asking, **values: Any) -> web.Response:
         """Render a template with what belongs to the request: see `Purpose.page`."""
         reference = {"client_id": asking.client.client_id, "request_uri": asking.request_uri}
         here = f"{AUTHORIZE_PATH}?{urlencode(reference)}"
@@ -72,7 +70,6 @@ class RequestPages:
         }
         return visit.page(
             template,
-            status=status,
             form_targets=(form_source(asking.parameters.redirect_uri),),
             path=AUTHORIZE_PATH,
             fields=visit.hidden(**reference),

@@ -54,7 +54,6 @@ class PasswordPage:
         return purpose.page(
             visit,
             "sign_in/sign_in.html",
-            status=400 if problem else 200,
             script=PASSKEY_SCRIPT,
             passkey=self._passkeys.options_to_sign_in(visit.device.id, None),
             username=username,

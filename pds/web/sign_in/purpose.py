@@ -15,10 +15,8 @@ from pds.web.pages.visit import Visit
 class Purpose(Protocol):
     """Where a sign-in comes from, and how it goes on."""
 
-    def page(
-        self, visit: Visit, template: str, *, status: int = 200, **values: Any
-    ) -> web.StreamResponse:
-        """Render one of the templates of this package.
+    def page(self, visit: Visit, template: str, **values: Any) -> web.StreamResponse:
+        """Render one of the templates of this package: see `Visit.page`.
 
         Adds to the values: `path`, below which its forms are posted; `fields`, what is hidden in
         them; `app`, the app that asks (`name`, `host`) or None; and the links `sign_in`, `sign_up`

@@ -186,7 +186,6 @@ class SecondFactorPage:
         return purpose.page(
             visit,
             "sign_in/second_factor.html",
-            status=400 if problem else 200,
             script=PASSKEY_SCRIPT,
             waiting=self._factors.waiting.sign(waiting, visit.device.id),
             passkey=self._factors.passkeys.options_to_sign_in(visit.device.id, waiting.did),

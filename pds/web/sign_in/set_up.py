@@ -106,7 +106,6 @@ class SetUpPage:
         return purpose.page(
             visit,
             "sign_in/set_up.html",
-            status=400 if problem else 200,
             script=PASSKEY_SCRIPT,
             waiting=self._sign(visit, login),
             key=AppKey.of(secret, offer, account=name, issuer=issuer),

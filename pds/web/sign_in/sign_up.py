@@ -60,7 +60,6 @@ class SignUpPage:
         return purpose.page(
             visit,
             "sign_in/sign_up.html",
-            status=400 if problem.text else 200,
             problem=problem,
             values={name: "" if form is None else form.text(name) for name in _KEPT},
             domains=settings.service_handle_domains,

@@ -50,7 +50,6 @@ class AppPages:
         name = account.handle or account.did
         return visit.page(
             "factors/app.html",
-            status=400 if problem else 200,
             path=FACTORS_PATH,
             account=account,
             fields=visit.hidden(account=account.did),

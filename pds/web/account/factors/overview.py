@@ -44,7 +44,6 @@ class Overview:
         options = self._factors.passkey_options(account, visit.device.id)
         return visit.page(
             "factors/overview.html",
-            status=400 if problem else 200,
             script=PASSKEY_SCRIPT,
             path=FACTORS_PATH,
             fields=visit.hidden(account=account.did),
