@@ -130,6 +130,8 @@ class ReadContext:
     did_resolver: DidResolver
     handle_resolver: HandleResolver
     plc: PlcClient
+    fetch_http: SafeHttp
+    """For documents on servers that strangers name, and for the operator's pictures."""
     large_work: LargeWork
     streams: Streams
     """Limits concurrent long responses."""
@@ -202,11 +204,11 @@ class ReadContext:
         self._lookups = Lookups(
             timeout_ms=identity.resolver_timeout_ms, share=share, files=self.open_files
         )
-        self._http = self._open_http(stack, FETCHES, StrangerShare(fetch_turns(), self.askers))
+        self.fetch_http = self._open_http(stack, FETCHES, StrangerShare(fetch_turns(), self.askers))
         did_cache = open_did_cache(self.settings, stack)
         self.did_resolver = DidResolver(
             did_cache,
-            self._http,
+            self.fetch_http,
             plc_url=identity.plc_url,
             plc_share=StrangerShare(plc_turns(), self.askers),
             stale_ttl_ms=identity.cache_stale_ttl_ms,
@@ -214,14 +216,14 @@ class ReadContext:
         )
         stack.push_async_callback(self.did_resolver.close)
         self.handle_resolver = HandleResolver(
-            self._http,
+            self.fetch_http,
             timeout_ms=identity.resolver_timeout_ms,
             lookups=self._lookups,
             backup_nameservers=identity.handle_backup_nameservers,
             share=share,
             files=self.open_files,
         )
-        self.plc = PlcClient(identity.plc_url, self._http)
+        self.plc = PlcClient(identity.plc_url, self.fetch_http)
         return did_cache
 
     def _open_http(
@@ -357,7 +359,7 @@ class AppContext(ReadContext):
             "moves of accounts", at_once=3, each=1, waiting=50, waiting_each=1, wait_s=3600
         )
         self.admin_guesses = AdminGuesses(self.client_addresses)
-        self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self._http)
+        self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self.fetch_http)
         stack.push_async_callback(self.crawlers.close)
         self.administration = Administration(
             settings,
@@ -407,7 +409,7 @@ class AppContext(ReadContext):
             stack,
             accounts=self.accounts,
             actor_store=self.actor_store,
-            http=self._http,
+            http=self.fetch_http,
             lookups=self._lookups,
             dids=self.did_resolver,
         )
@@ -423,7 +425,7 @@ class AppContext(ReadContext):
         if self.oauth is not None:
             return self.oauth.access
         key = _entryway_key(self.settings)
-        return open_entryway_access(self.settings, stack, key, self.session_tokens, self._http)
+        return open_entryway_access(self.settings, stack, key, self.session_tokens, self.fetch_http)
 
     async def _end_run(self) -> None:
         await end_run(self.accounts.db, self.event_log, self.settings.data_directory / RUN_FILE)

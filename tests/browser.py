@@ -26,15 +26,15 @@ _OPTIONS: Final = (
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
-    # It talks to servers under test alone.
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
     "--remote-debugging-port=0",
 )
+_RESOLVED: Final = "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
+"""It talks to servers under test alone."""
 _READY_S: Final = 30.0
 _ANSWER_S: Final = 20.0
 
@@ -65,13 +65,22 @@ class Browser:
     _page: str = ""
 
     @classmethod
-    def start(cls, directory: Path) -> Self:
-        """Start a browser with its profile in `directory`, and open its page."""
+    def start(cls, directory: Path, *, stand_in: tuple[str, int] | None = None) -> Self:
+        """Start a browser with its profile in `directory`, and open its page.
+
+        `stand_in` has a pattern of names of hosts, and the port of this machine where a server with
+        any certificate answers for them.
+        """
         program = find_browser()
         assert program is not None
+        options = [*_OPTIONS, f"--host-resolver-rules={_RESOLVED}"]
+        if stand_in is not None:
+            hosts, port = stand_in
+            options[-1] = f"--host-resolver-rules=MAP {hosts} 127.0.0.1:{port}, {_RESOLVED}"
+            options.append("--ignore-certificate-errors")
         with (directory / "browser.log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 (a browser that tests own)
-                [program, *_OPTIONS, f"--user-data-dir={directory}", "about:blank"],
+                [program, *options, f"--user-data-dir={directory}", "about:blank"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

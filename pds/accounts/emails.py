@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from database.connection import Database
 from database.retry import write
@@ -48,10 +49,13 @@ class Emails:
 
         await write(self._db, confirm)
 
-    async def change(self, did: Did, email: str, *, token: str | None) -> None:
+    async def change(
+        self, did: Did, email: str, *, token: str | None, also: Callable[[], None] | None = None
+    ) -> None:
         """Change the address on behalf of the user, which voids all tokens.
 
-        Replacing a confirmed address requires a token.
+        Replacing a confirmed address requires a token. `also` is done in the same transaction, if
+        the address may be changed, and before it is.
 
         Raises `AccountNotFound`, `NoEmailAddress`, `TokenRequired`, `InvalidToken`,
         `ExpiredToken` or `EmailTaken`.
@@ -67,6 +71,8 @@ class Emails:
                 raise TokenRequired
             if token:
                 self._tokens.check(did, EmailTokenPurpose.UPDATE_EMAIL, token)
+            if also is not None:
+                also()
             self._set(account, email)
 
         await write(self._db, change)

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Final
-
-import structlog
+from typing import Final
 
 from database.connection import Database
-from database.errors import DatabaseError
-from database.retry import write
 from database.timestamps import Clock, iso_of
+from pds.administration.noting import note
 
 KEPT: Final = 20_000
 """Entries; older ones are dropped."""
@@ -39,13 +36,13 @@ _PAGE: Final = (
     "SELECT id, at, action, subject, detail, address, via FROM holdfast_admin_log"
     " WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2"
 )
+_DROP: Final = (
+    "DELETE FROM holdfast_admin_log WHERE id <= (SELECT max(id) FROM holdfast_admin_log) - ?"
+)
 _ABOUT: Final = (
     "SELECT id, at, action, subject, detail, address, via FROM holdfast_admin_log"
     " WHERE subject = ? ORDER BY id DESC LIMIT ?"
 )
-
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
@@ -82,30 +79,18 @@ class ActionLog:
     async def note(
         self, action: str, subject: str = "", detail: str = "", *, address: str, via: str = "pages"
     ) -> None:
-        """Write an entry. A failure is logged, since what was done is done."""
-        texts = (_shortened(text) for text in (action, subject, detail, address))
+        """Write an entry. See `noting`."""
+        texts = tuple(_shortened(text) for text in (action, subject, detail, address))
         row = (iso_of(self._clock()), *texts, via)
-
-        def add() -> None:
-            self._db.run(_ADD, row)
-            newest = self._db.value("SELECT max(id) FROM holdfast_admin_log")
-            self._db.run("DELETE FROM holdfast_admin_log WHERE id <= ?", (newest - KEPT,))
-
-        try:
-            await write(self._db, add)
-        except DatabaseError as exc:
-            _log.error("missing in the administrator's log", entry=row, reason=str(exc))
+        await note(self._db, (_ADD, row), (_DROP, (KEPT,)), what=" ".join(texts))
 
     def page(self, *, limit: int, before: int | None = None) -> list[AdminAction]:
         """Return entries older than the one with the id `before`, newest first."""
-        return [AdminAction(*row) for row in self._rows(_PAGE, (before, limit))]
+        return [AdminAction(*row) for row in self._db.all(_PAGE, (before, limit))]
 
     def about(self, subject: str, *, limit: int) -> list[AdminAction]:
         """Return the newest entries about a subject."""
-        return [AdminAction(*row) for row in self._rows(_ABOUT, (subject, limit))]
-
-    def _rows(self, sql: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        return self._db.all(sql, params)
+        return [AdminAction(*row) for row in self._db.all(_ABOUT, (subject, limit))]
 
 
 def _shortened(text: str) -> str:

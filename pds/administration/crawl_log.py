@@ -7,12 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from database.connection import Database
-from database.errors import DatabaseError
-from database.retry import write
 from database.timestamps import Clock, iso_of
+from pds.administration.noting import note
 
 KEPT: Final = 200
 """Hosts; those asked longest ago are dropped."""
@@ -34,8 +31,6 @@ _DROP: Final = (
     "DELETE FROM holdfast_crawl WHERE url IN"
     " (SELECT url FROM holdfast_crawl ORDER BY askedAt DESC LIMIT -1 OFFSET ?)"
 )
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
@@ -65,21 +60,10 @@ class CrawlLog:
         db.run(_SCHEMA)
 
     async def note(self, url: str, reason: str) -> None:
-        """Write the answer of a host; `reason` is empty if it accepted.
-
-        A failure is logged: the host has been asked nevertheless.
-        """
+        """Write the answer of a host; `reason` is empty if it accepted. See `noting`."""
         at = iso_of(self._clock())
         row = (url, at, None if reason else at, reason[:_REASON_CHARACTERS])
-
-        def save() -> None:
-            self._db.run(_SAVE, row)
-            self._db.run(_DROP, (KEPT,))
-
-        try:
-            await write(self._db, save)
-        except DatabaseError as exc:
-            _log.warning("the answer of a relay is not in the administrator's list", why=str(exc))
+        await note(self._db, (_SAVE, row), (_DROP, (KEPT,)), what=f"the answer of {url}")
 
     def hosts(self) -> list[AskedHost]:
         """Return all hosts: those of the settings first, then the last asked."""

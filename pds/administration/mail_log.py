@@ -10,12 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
-
 from database.connection import Database
-from database.errors import DatabaseError
-from database.retry import write
 from database.timestamps import Clock, iso_of
+from pds.administration.noting import note
 from pds.mail.mailer import MailOutcome
 
 KEPT: Final = 5_000
@@ -39,10 +36,12 @@ _PAGE: Final = (
     "SELECT id, at, recipient, subject, state, reason FROM holdfast_mail"
     " WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR state = ?2) ORDER BY id DESC LIMIT ?3"
 )
-_DROP: Final = "DELETE FROM holdfast_mail WHERE id <= ? OR (id <= ? + 500 AND at < ?)"
+# Some old ones at a time, so that no transaction takes long.
+_DROP: Final = (
+    "DELETE FROM holdfast_mail WHERE id <= (SELECT max(id) FROM holdfast_mail) - ?"
+    " OR (id <= (SELECT min(id) FROM holdfast_mail) + 500 AND at < ?)"
+)
 _COUNTS: Final = "SELECT state, count(*) FROM holdfast_mail WHERE at > ? GROUP BY state"
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,7 +70,7 @@ class MailLog:
         db.run(_SCHEMA)
 
     async def note(self, outcome: MailOutcome) -> None:
-        """Write an entry. A failure is logged: the mail itself may have been sent."""
+        """Write an entry. See `noting`."""
         now_s = self._clock()
         row = (
             iso_of(now_s),
@@ -81,18 +80,8 @@ class MailLog:
             # Mail servers like to repeat the address.
             outcome.reason.replace(outcome.mail.to, _masked(outcome.mail.to))[:_TEXT_CHARACTERS],
         )
-
-        def add() -> None:
-            self._db.run(_ADD, row)
-            newest: int = self._db.value("SELECT max(id) FROM holdfast_mail")
-            oldest: int = self._db.value("SELECT min(id) FROM holdfast_mail")
-            # Some old ones at a time, so that no transaction takes long.
-            self._db.run(_DROP, (newest - KEPT, oldest, iso_of(now_s - KEPT_S)))
-
-        try:
-            await write(self._db, add)
-        except DatabaseError as exc:
-            _log.warning("a mail is missing in the administrator's list", reason=str(exc))
+        drop = (_DROP, (KEPT, iso_of(now_s - KEPT_S)))
+        await note(self._db, (_ADD, row), drop, what=f"a mail to {_masked(outcome.mail.to)}")
 
     def page(
         self, *, limit: int, before: int | None = None, state: str | None = None

@@ -59,19 +59,21 @@ async def mail_code(ctx: AppContext, account: ActorAccount) -> None:
 
     Neither the result nor the time taken tells whether a mail is on its way. Raises `TooBusy`.
     """
-    if account.email is None or not ctx.second_factors.mails(account.did):
+    address = ctx.second_factors.addresses.of(account)
+    if address is None or not ctx.second_factors.mails(account.did):
         return
     code = await ctx.second_factors.mailed.create(account.did)
     if code is not None:
-        sending = ctx.mailer.send_sign_in_code(account, account.email, code)
+        sending = ctx.mailer.send_sign_in_code(account, address, code)
         ctx.later.start(_send(sending, account))
 
 
 def tell_owner(ctx: AppContext, account: ActorAccount, change: FactorChange) -> None:
     """Mail the owner of an account what has changed. The change does not wait for the mail."""
-    if account.email is None:
+    address = ctx.second_factors.addresses.of(account)
+    if address is None:
         return
-    sending = ctx.mailer.send_factors_changed(account, account.email, change)
+    sending = ctx.mailer.send_factors_changed(account, address, change)
     try:
         ctx.later.start(_send(sending, account))
     except TooBusy as exc:

@@ -95,6 +95,12 @@ class Asking:
         """Return a remembered account."""
         return next((one for one in self.accounts if one.account.did == did), None)
 
+    def needs_consent(self, agreed: frozenset[str]) -> bool:
+        """Whether somebody who has `agreed` to these scopes has to agree, or to more than them."""
+        # Public clients, which prove nothing, have one of these two: the person is always asked.
+        is_asked = self.parameters.prompt in ("consent", "create")
+        return is_asked or not agreed.issuperset(self.scopes)
+
 
 class Authorization:
     """Decides about the requests of one server."""
@@ -185,16 +191,7 @@ class Authorization:
 
     def agreed(self, asking: Asking, account: ActorAccount) -> frozenset[str]:
         """Return the scopes that the person has agreed to before."""
-        found = self._consents.find(account.did, asking.client.client_id)
-        return frozenset() if found is None else found
-
-    def needs_consent(self, asking: Asking, account: ActorAccount) -> bool:
-        """Whether the person has to agree to the request, or to more than before."""
-        agreed = self._consents.find(account.did, asking.client.client_id)
-        # Public clients, which prove nothing, have one of these two: the person is always asked.
-        if agreed is None or asking.parameters.prompt in ("consent", "create"):
-            return True
-        return not agreed.issuperset(asking.scopes)
+        return self._consents.find(account.did, asking.client.client_id) or frozenset()
 
     async def grant(
         self, asking: Asking, account: ActorAccount, scopes: frozenset[str] | None = None
@@ -241,7 +238,7 @@ class Authorization:
                 account,
                 login_required=asking.parameters.prompt == "login"
                 or now_s - epoch_s_of(one.updated_at) > SIGN_IN_LASTS_S,
-                consent_required=self.needs_consent(asking, account),
+                consent_required=asking.needs_consent(self.agreed(asking, account)),
             )
             for one in sign_ins
             if (account := found.get(one.did)) is not None and account.takedown_ref is None

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from pds.config import ConfigError, Settings, read_settings
+from pds.config.groups.service import BrandingSettings
 from pds.readonly.car_files import CACHE, shown_path
 
 _READ: Final = (
     *("LOG_", "PDS_METRICS_", "PDS_DID_", "PDS_ID_", "PDS_FETCH_", "PDS_DISABLE_SSRF_PROTECTION"),
     *("PDS_CAR_DIR", "PDS_BLOBS_DIR", "PDS_SERVICE_DID", "PDS_CONTACT_EMAIL_ADDRESS"),
     *("PDS_ACTOR_STORE_CACHE_SIZE", "PDS_MAX_SUBSCRIPTION_BUFFER"),
+    *("PDS_SERVICE_NAME", "PDS_PRIVACY_POLICY_URL", "PDS_TERMS_OF_SERVICE_URL"),
+    *(str(setting.alias) for setting in BrandingSettings.model_fields.values()),
 )
 """Prefixes of the variables that count: no accounts, no other services."""
 _CENTURY_MS: Final = 100 * 365 * 24 * 3_600_000

@@ -38,12 +38,10 @@ _FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
 
 def page_routes(ctx: ReadContext, archive: Archive) -> Iterator[web.RouteDef]:
     """Yield the pages at `/` and below `/repo/`, and what they load."""
-    pages = PublicPages(
-        ctx, PACKAGES, home=_("All repositories"), has_pictures=False, filters=_FILTERS
-    )
+    pages = PublicPages(ctx, PACKAGES, home=_("All repositories"), filters=_FILTERS)
     yield pages.get("/", FrontPage(ctx, archive).show)
     yield from browse_routes(pages, ArchiveShelf(archive))
-    yield from style_routes(ctx.settings.branding)
+    yield from style_routes(ctx.settings.branding, ctx.fetch_http)
 
 
 class FrontPage:

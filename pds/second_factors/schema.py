@@ -34,6 +34,11 @@ _TABLES: Final = (
       sentAt INTEGER NOT NULL,
       PRIMARY KEY (did, hash)
     ) STRICT, WITHOUT ROWID""",
+    f"""CREATE TABLE IF NOT EXISTS holdfast_kept_address (
+      {_DID} PRIMARY KEY,
+      address TEXT NOT NULL,
+      insteadOf TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
     f"""CREATE TABLE IF NOT EXISTS holdfast_passkey (
       id BLOB PRIMARY KEY,
       {_DID},

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from database.connection import Database
 from database.retry import write
 from database.timestamps import Clock
+from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
 from pds.second_factors.authenticator_apps import AuthenticatorApps
 from pds.second_factors.challenges import Challenges
 from pds.second_factors.errors import AddressNotConfirmed, WrongCode
 from pds.second_factors.guesses import Guesses
+from pds.second_factors.kept_addresses import KeptAddresses
 from pds.second_factors.mailed_codes import MailedCodes
 from pds.second_factors.passkeys import Passkey, Passkeys, RelyingParty
 from pds.second_factors.recovery_codes import RecoveryCodes
@@ -64,10 +66,12 @@ class SecondFactors:
         self.required = required
         self.apps = AuthenticatorApps(db, Sealer(self._derived("seal")), clock=clock)
         self.mailed = MailedCodes(db, clock=clock)
+        self.addresses = KeptAddresses(db)
         challenges = Challenges(db, self._derived("challenges"), clock=clock)
         self.passkeys = Passkeys(db, party, challenges, clock=clock)
         self.trusted = TrustedBrowsers(db, clock=clock)
         self.waiting = WaitingSignIns(self._derived("waiting"), clock=clock)
+        self.new_accounts = WaitingSignIns(self._derived("new accounts"), clock=clock)
         self._recovery = RecoveryCodes(db)
         self._guesses = Guesses(db, clock=clock)
 
@@ -117,9 +121,15 @@ class SecondFactors:
         """Return the account whose passkey has verified its owner. Raises `PasskeyRefused`."""
         return await write(self._db, lambda: self.passkeys.check(device_id, answer, None))
 
-    def user_id(self, did: Did) -> bytes:
-        """Return the name of an account for its passkeys, which says nothing about it."""
-        return hmac.digest(self._derived("passkey users"), did.encode(), "sha256")
+    def passkey_options(self, account: ActorAccount, device_id: str) -> str:
+        """Return what a page hands to its browser, so that this makes a passkey, as JSON."""
+        return self.passkeys.options_to_set_up(
+            account.did,
+            device_id,
+            user_name=account.handle or account.did,
+            # A name that says nothing about the account.
+            user_id=hmac.digest(self._derived("passkey users"), account.did.encode(), "sha256"),
+        )
 
     async def set_up_app(self, did: Did, secret: str, code: str) -> tuple[str, ...]:
         """Set up an authenticator app. Returns recovery codes, unless the account has some.
@@ -147,9 +157,17 @@ class SecondFactors:
 
         await write(self._db, turn_on)
 
+    def keep_address(self, account: ActorAccount, *, instead_of: str) -> None:
+        """Go on to mail codes to the present address of an account that is about to change it.
+
+        Call it inside a transaction.
+        """
+        if self.mails(account.did):
+            self.addresses.keep(account, instead_of=instead_of)
+
     async def turn_off_mail(self, did: Did) -> None:
         """Turn codes by mail off. May be repeated."""
-        await self._remove(did, lambda: self.mailed.turn_off(did))
+        await self._remove(did, lambda: self._forget_mail(did))
 
     async def remove_app(self, did: Did) -> None:
         """Forget the authenticator app. May be repeated."""
@@ -168,10 +186,14 @@ class SecondFactors:
 
         def reset() -> None:
             self.apps.remove(did)
-            self.mailed.turn_off(did)
+            self._forget_mail(did)
             self.passkeys.remove_all(did)
 
         await self._remove(did, reset)
+
+    def _forget_mail(self, did: Did) -> None:
+        self.mailed.turn_off(did)
+        self.addresses.remove(did)
 
     def _take_long(self, did: Did, code: str) -> bool:
         if self._recovery.take(did, code):

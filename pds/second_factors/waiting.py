@@ -6,6 +6,7 @@ It is signed into the form that asks for the factor, so that no process has to r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from database.timestamps import Clock
@@ -35,26 +36,31 @@ class WaitingSignIns:
         self._secret = Secret(secret)
         self._clock = clock
 
-    def sign(self, waiting: Waiting, device_id: str) -> str:
-        """Return the text for a form in one browser."""
+    def sign(self, waiting: Waiting, browser_id: str) -> str:
+        """Return the text for a form in one browser, of which `browser_id` is an id of any kind."""
         claims = {
             "sub": waiting.did,
             "from": waiting.valid_from,
             "remember": waiting.remember,
-            "device": device_id,
+            "browser": _hash(browser_id),
             "exp": int(self._clock()) + LIFETIME_S,
         }
         return sign_jwt(self._secret, claims, typ=_TYPE)
 
-    def read(self, text: str, device_id: str) -> Waiting | None:
+    def read(self, text: str, browser_id: str) -> Waiting | None:
         """Return what was signed for this browser; None if it was not, or too long ago."""
         try:
             jwt = verify_jwt(text, self._secret, max_length=_MAX_LENGTH)
         except InvalidJwt:
             return None
         claims, exp = jwt.claims, jwt.claims.get("exp")
-        if jwt.header.get("typ") != _TYPE or claims.get("device") != device_id:
+        if jwt.header.get("typ") != _TYPE or claims.get("browser") != _hash(browser_id):
             return None
         if not is_time(exp) or self._clock() >= exp:
             return None
         return Waiting(Did(claims["sub"]), claims["from"], claims["remember"])
+
+
+def _hash(browser_id: str) -> str:
+    # A form can be read by whoever sees the page, which no cookie should be.
+    return sha256(browser_id.encode()).hexdigest()

@@ -56,7 +56,7 @@ def web_routes(ctx: AppContext, limiter: RateLimiter | None = None) -> Iterator[
         yield from account_routes(site, ctx.oauth)
         yield from migrate_routes(site, ctx.oauth)
     yield from admin_routes(site)
-    yield from style_routes(ctx.settings.branding, ctx.proxy_http)
+    yield from style_routes(ctx.settings.branding, ctx.fetch_http)
     yield from front_routes(ctx)
     yield from routes_of_every_server()
 

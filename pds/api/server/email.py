@@ -11,6 +11,7 @@ from pds.accounts.errors import NoEmailAddress, TokenRequired, UnknownAccount
 from pds.accounts.scopes import FULL
 from pds.context import AppContext
 from pds.lifecycle.acting import get_acting_account
+from pds.lifecycle.emails import change_email, needs_leave
 from pds.lifecycle.mailed_tokens import send_token
 from pds.lifecycle.second_factors import FactorChange, tell_owner
 from pds.rate_limits.limit import DAY_S, HOUR_S, by_did
@@ -60,12 +61,12 @@ async def confirm_email(call: XrpcCall) -> Answer:
     elsewhere=NOBODY,
 )
 async def request_email_update(call: XrpcCall) -> Answer:
-    """com.atproto.server.requestEmailUpdate: only a confirmed address is asked for leave"""
+    """com.atproto.server.requestEmailUpdate: says whether a token is needed, and mails it"""
     account = get_acting_account(call.ctx, call.user.did, absent=UnknownAccount())
     if account.email is None:
         raise NoEmailAddress
     # Turning mailed codes off takes a token, too.
-    if account.email_confirmed_at is None and not call.ctx.second_factors.mails(account.did):
+    if not needs_leave(call.ctx, account):
         return {"tokenRequired": False}
     await send_token(call.ctx, account, EmailTokenPurpose.UPDATE_EMAIL)
     return {"tokenRequired": True}
@@ -86,7 +87,7 @@ async def update_email(call: XrpcCall) -> Answer:
     )
     account = get_acting_account(ctx, did, absent=UnknownAccount())
     if wanted is None or account.email is None:
-        await ctx.accounts.emails.change(did, email, token=token)
+        await change_email(ctx, account, email, token=token)
     elif email.lower() == account.email:
         await _set_mailed_codes(ctx, account, wanted=wanted, token=token)
     elif wanted:
@@ -94,7 +95,7 @@ async def update_email(call: XrpcCall) -> Answer:
     elif not token:
         raise TokenRequired
     else:
-        await ctx.accounts.emails.change(did, email, token=token)
+        await change_email(ctx, account, email, token=token)
         await ctx.second_factors.turn_off_mail(did)
         # To the address that had the codes.
         tell_owner(ctx, account, FactorChange.MAIL_OFF)

@@ -4,6 +4,10 @@ A session id that somebody has copied is of use for minutes only: the next one r
 copy, shown later, ends the device. Each id is made from the one before with a secret, so that the
 one before is recognised for some seconds, while answers that carry the new one are on their way.
 The reference PDS accepts any id in these seconds.
+
+Nobody else can use these seconds: a third cookie, the key of the browser, goes into the new id, and
+requests that crossed show the same key. Whoever has planted the ids in a browser, and waits for a
+person to sign in there, does not know the key, and cannot plant one: see `pages/cookies`.
 """
 
 from __future__ import annotations
@@ -42,6 +46,8 @@ class Visitor:
     """Value of the cookie `ses-id`."""
     ip_address: str
     user_agent: str | None
+    key: str | None
+    """Value of the cookie with the key of the browser."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -121,7 +127,11 @@ class DeviceSessions:
             return Device(row.id, row.session_id, changed=True)
         if not rotate and self._is_fresh(row, visitor):
             return Device(row.id, row.session_id, changed=False)
-        return self._store(row.id, self._successor_of(row.id, row.session_id), visitor)
+        key = visitor.key
+        if key is None:
+            # The browser comes from the reference PDS, or never had a page with a form.
+            key = secrets.token_hex() if rotate else ""
+        return self._store(row.id, self._successor_of(row.id, row.session_id, key), visitor)
 
     def _create(self, visitor: Visitor) -> Device:
         now_s = self._clock()
@@ -140,21 +150,17 @@ class DeviceSessions:
         agent = _shortened(visitor.user_agent)
         return DeviceRow(device_id, session_id, agent, visitor.ip_address, iso_of(self._clock()))
 
-    def _successor_of(self, device_id: str, session_id: str) -> str:
-        mac = hmac.digest(self._secret, f"{device_id} {session_id}".encode(), "sha256")
+    def _successor_of(self, device_id: str, session_id: str, key: str) -> str:
+        mac = hmac.digest(self._secret, f"{device_id} {session_id} {key}".encode(), "sha256")
         return "ses-" + mac[:16].hex()
 
     def _is_former(self, visitor: Visitor, row: DeviceRow) -> bool:
-        """Whether the visitor's session id is the one before the current, replaced just now.
-
-        Requests that crossed come from one place: somebody elsewhere who has planted these cookies
-        in a browser, and waits for a person to sign in there, is none of them.
-        """
+        """Whether the visitor's session id is the one before the current, replaced just now."""
         if self._clock() - epoch_s_of(row.last_seen_at) > STALE_S:
             return False
         if not _is_same_place(row, visitor):
             return False
-        successor = self._successor_of(row.id, visitor.session_id or "")
+        successor = self._successor_of(row.id, visitor.session_id or "", visitor.key or "")
         return hmac.compare_digest(successor, row.session_id)
 
 

@@ -62,7 +62,6 @@ def _page(
 ) -> web.StreamResponse:
     return visit.page(
         "account/app_passwords.html",
-        status=400 if problem.text else 200,
         account=person.account,
         passwords=visit.site.ctx.accounts.app_passwords.list(person.account.did),
         name=name,

@@ -9,6 +9,7 @@ from aiohttp import web
 from pds.accounts.email_rules import check_email
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import AccountError
+from pds.lifecycle.emails import change_email, needs_leave
 from pds.lifecycle.mailed_tokens import send_token
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
@@ -48,12 +49,10 @@ async def _send_leave(visit: Visit, person: Person, _form: Form) -> web.StreamRe
 
 async def _send(visit: Visit, person: Person, purpose: EmailTokenPurpose) -> web.StreamResponse:
     try:
-        await send_token(visit.site.ctx, person.account, purpose)
+        address = await send_token(visit.site.ctx, person.account, purpose)
     except (AccountError, MailNotSent, InvalidMail) as exc:
         return _page(visit, person, problem=problem_of(exc, visit.language))
-    notice = visit.gettext(
-        "A mail with a code is on its way to %(email)s.", email=person.account.email
-    )
+    notice = visit.gettext("A mail with a code is on its way to %(email)s.", email=address)
     return visit.redirect(_PATH, notice=notice)
 
 
@@ -69,18 +68,18 @@ async def _confirm(visit: Visit, person: Person, form: Form) -> web.StreamRespon
 
 
 async def _change(visit: Visit, person: Person, form: Form) -> web.StreamResponse:
-    ctx, did = visit.site.ctx, person.account.did
+    ctx, account = visit.site.ctx, person.account
     typed, code = form.text("email").strip(), form.text("code").strip()
     try:
-        await ctx.accounts.emails.change(did, check_email(typed), token=code or None)
+        await change_email(ctx, account, check_email(typed), token=code or None)
     except AccountError as exc:
         return _page(
             visit, person, email=typed, changes=True, problem=problem_of(exc, visit.language)
         )
-    changed = ctx.accounts.get_account(did, include_inactive=True)
+    changed = ctx.accounts.get_account(account.did, include_inactive=True)
     try:
         # Nobody has shown yet that the new address is theirs, so mails to it are few.
-        await visit.count("com.atproto.server.requestEmailConfirmation", caller=did)
+        await visit.count("com.atproto.server.requestEmailConfirmation", caller=account.did)
         await send_token(ctx, changed, EmailTokenPurpose.CONFIRM_EMAIL)
     except (AccountError, MailNotSent, InvalidMail, TooManyRequests):
         notice = visit.gettext("Your e-mail address has been changed. Please confirm it.")
@@ -99,11 +98,13 @@ def _page(
     changes: bool = False,
     problem: Problem = NO_PROBLEM,
 ) -> web.StreamResponse:
+    account, ctx = person.account, visit.site.ctx
+    old = ctx.second_factors.addresses.of(account) if needs_leave(ctx, account) else None
     return visit.page(
         "account/email.html",
-        status=400 if problem.text else 200,
-        account=person.account,
-        is_confirmed=person.account.email_confirmed_at is not None,
+        account=account,
+        is_confirmed=account.email_confirmed_at is not None,
+        old_address=old,
         email=email,
         changes=changes,
         problem=problem,

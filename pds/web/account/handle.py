@@ -94,7 +94,6 @@ def _page(
     dids = [claim.did for claim in claims or () if claim.did is not None]
     return visit.page(
         "account/handle.html",
-        status=400 if problem.text else 200,
         account=person.account,
         domains=visit.site.ctx.settings.service_handle_domains,
         problem=problem,

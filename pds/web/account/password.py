@@ -51,7 +51,6 @@ async def _set(visit: Visit, person: Person, form: Form) -> web.StreamResponse:
 def _page(visit: Visit, person: Person, *, problem: Problem = NO_PROBLEM) -> web.StreamResponse:
     return visit.page(
         "account/password.html",
-        status=400 if problem.text else 200,
         account=person.account,
         problem=problem,
         min_password_length=MIN_CHOSEN_LENGTH,

@@ -15,7 +15,8 @@ from pds.web.account.session import SIGN_IN_PATH, People, next_path
 from pds.web.pages.form import Form
 from pds.web.pages.site import Do
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.passwords import PasswordPage, Step
+from pds.web.sign_in.passwords import PasswordPage
+from pds.web.sign_in.purpose import Step
 from pds.web.sign_in.sign_up import SignUpPage
 
 _PATH = "/account"
@@ -29,7 +30,6 @@ def signing_in_routes(people: People) -> Iterator[web.RouteDef]:
     yield site.get(f"{_PATH}/sign-up", pages.show_sign_up)
     for name, step in pages.sign_in_steps().items():
         yield site.post(f"{_PATH}/{name}", step)
-    yield site.post(f"{_PATH}/sign-up", pages.sign_up)
     yield site.post(f"{_PATH}/choose", pages.choose)
     yield site.post(f"{_PATH}/sign-out", pages.sign_out)
 
@@ -40,7 +40,7 @@ class SigningIn:
     def __init__(self, people: People) -> None:
         self._people = people
         self._passwords = PasswordPage(people.site)
-        self._sign_ups = SignUpPage(people.site)
+        self._sign_ups = SignUpPage(people.site, self._passwords.show)
 
     async def show(self, visit: Visit) -> web.StreamResponse:
         """Return the accounts to choose from; the page that asks for the password if none fits."""
@@ -60,17 +60,14 @@ class SigningIn:
 
     def sign_in_steps(self) -> dict[str, Do]:
         """Return the steps that check who the person is, by the names of their forms."""
-        return {name: self._to_account(step) for name, step in self._passwords.steps().items()}
+        steps = {**self._passwords.steps(), **self._sign_ups.steps()}
+        return {name: self._to_account(step) for name, step in steps.items()}
 
     def _to_account(self, step: Step) -> Do:
         async def do(visit: Visit, form: Form) -> web.StreamResponse:
             return await step(visit, self._purpose(form.text("next")), form)
 
         return do
-
-    async def sign_up(self, visit: Visit, form: Form) -> web.StreamResponse:
-        """Create an account, and show it."""
-        return await self._sign_ups.sign_up(visit, self._purpose(form.text("next")), form)
 
     async def choose(self, visit: Visit, form: Form) -> web.StreamResponse:
         """Show one of the accounts that are signed in."""
@@ -105,9 +102,7 @@ class AccountPurpose:
     people: People
     next: str
 
-    def page(
-        self, visit: Visit, template: str, *, status: int = 200, **values: Any
-    ) -> web.StreamResponse:
+    def page(self, visit: Visit, template: str, **values: Any) -> web.StreamResponse:
         """Render a page: see `Purpose.page`."""
         there = urlencode({"next": self.next})
         links = {
@@ -116,9 +111,7 @@ class AccountPurpose:
             "chooser": f"{SIGN_IN_PATH}?{there}" if self.people.all_of(visit) else "",
         }
         fields = visit.hidden(next=self.next)
-        return visit.page(
-            template, status=status, path=_PATH, fields=fields, app=None, **{**links, **values}
-        )
+        return visit.page(template, path=_PATH, fields=fields, app=None, **{**links, **values})
 
     def choose(self, visit: Visit) -> web.StreamResponse:
         """Return the page with the accounts of this browser."""

@@ -89,7 +89,6 @@ async def _delete(visit: Visit, person: Person, form: Form) -> web.StreamRespons
 def _page(visit: Visit, person: Person, *, problem: Problem = NO_PROBLEM) -> web.StreamResponse:
     return visit.page(
         "account/state.html",
-        status=400 if problem.text else 200,
         account=person.account,
         is_active=person.account.active,
         problem=problem,

@@ -139,7 +139,6 @@ async def _page(visit: AdminVisit, account: ActorAccount, problem: str = "") -> 
         ) from exc
     return visit.page(
         "account_blobs.html",
-        status=400 if problem else 200,
         account=AccountView.of(account),
         largest=[_row(blob, account) for blob in largest],
         missing=missing,

@@ -71,14 +71,10 @@ class AdminVisit:
         text = self.query(name)
         return int(text) if _is_number(text) else None
 
-    def page(
-        self, template: str, *, status: int = 200, script: str = "", **values: Any
-    ) -> web.Response:
-        """Render a page with the menu."""
+    def page(self, template: str, **values: Any) -> web.Response:
+        """Render a page with the menu: see `Visit.page`."""
         return self.visit.page(
             f"admin/{template}",
-            status=status,
-            script=script,
             menu=[(f"{ROOT}{path}", text, path == self.area) for path, text in _MENU],
             **values,
         )
@@ -198,7 +194,6 @@ class Desk:
         kept = [each for each in form.fields if each[0] not in ("csrf", PASSWORD_FIELD)]
         return visit.page(
             "confirm.html",
-            status=400 if problem else 200,
             action=visit.visit.request.path,
             fields=kept,
             password_field=PASSWORD_FIELD,

@@ -43,7 +43,6 @@ def _page(
     )
     return visit.page(
         "invites.html",
-        status=400 if problem else 200,
         problem=problem,
         typed={name: "" if form is None else form.text(name)[:300] for name in _FIELDS},
         made=made,

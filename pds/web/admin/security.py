@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-import segno
 from aiohttp import web
-from markupsafe import Markup
 
 from database.timestamps import iso_of
-from pds.second_factors.totp import provisioning_uri
 from pds.translations.language import deferred as _
 from pds.web.admin.desk import ROOT, AdminVisit, Desk
 from pds.web.admin.views import LONGEST
 from pds.web.pages.form import Form
 from pds.web.pages.strangers_texts import on_one_line
+from pds.web.sign_in.app_key import AppKey
 
 _ACCOUNT: Final = "admin"
 _PATH: Final = f"{ROOT}/security"
@@ -88,17 +86,8 @@ async def _end_others(visit: AdminVisit, _form: Form) -> web.StreamResponse:
 
 def _set_up(visit: AdminVisit, secret: str, sealed: str, problem: str = "") -> web.Response:
     issuer = visit.ctx.settings.service_name
-    uri = provisioning_uri(secret, account=_ACCOUNT, issuer=issuer)
-    drawing = segno.make(uri, error="m").svg_inline(
-        scale=4, svgclass="qr", lineclass=None, omitsize=True
-    )
     return visit.page(
         "set_up.html",
-        status=400 if problem else 200,
-        # Made here from a secret that has letters and digits only.
-        drawing=Markup(drawing),  # noqa: S704
-        secret=" ".join(secret[at : at + 4] for at in range(0, len(secret), 4)),
-        uri=uri,
-        offer=sealed,
+        key=AppKey.of(secret, sealed, account=_ACCOUNT, issuer=issuer),
         problem=problem,
     )

@@ -19,7 +19,6 @@ def sign_in_routes(desk: Desk) -> Iterator[web.RouteDef]:
     def page(visit: Visit, problem: str = "") -> web.Response:
         return visit.page(
             "admin/sign_in.html",
-            status=400 if problem else 200,
             problem=problem,
             asks_code=admin.second_factor.is_set,
         )

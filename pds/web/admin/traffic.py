@@ -69,7 +69,6 @@ async def _show_crawlers(visit: AdminVisit) -> web.StreamResponse:
 def _crawlers(visit: AdminVisit, *, typed: str = "", problem: str = "") -> web.Response:
     return visit.page(
         "crawlers.html",
-        status=400 if problem else 200,
         hosts=visit.admin.crawls.hosts(),
         public_host=visit.ctx.settings.public_host,
         typed=typed,

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from pds.accounts.account import ActorAccount
 from pds.accounts.logins import Login
-from pds.oauth.authorization import Asking, Authorization, Granted
+from pds.oauth.authorization import Asking, Authorization, Granted, SignedIn
 from pds.oauth.errors import AccessDenied, OAuthError
 from pds.oauth.provider import OAuth
 from pds.oauth.requests.payload import read_query
@@ -28,8 +28,8 @@ from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
 from pds.web.pages.site import Site
 from pds.web.pages.visit import Visit
-from pds.web.sign_in.passwords import PasswordPage, Step
-from pds.web.sign_in.purpose import Purpose
+from pds.web.sign_in.passwords import PasswordPage
+from pds.web.sign_in.purpose import Purpose, Step
 from pds.web.sign_in.sign_up import SignUpPage
 
 _Step: TypeAlias = Callable[[Visit, Asking, Form], Awaitable[web.StreamResponse]]
@@ -43,7 +43,6 @@ def authorize_routes(site: Site, oauth: OAuth, logos: ClientLogos) -> Iterator[w
     pages = AuthorizePages(site, oauth, logos)
     yield site.get(AUTHORIZE_PATH, pages.begin)
     for name, step in (
-        ("sign-up", pages.sign_up),
         ("choose", pages.choose),
         ("sign-out", pages.sign_out),
         ("consent", pages.consent),
@@ -62,7 +61,7 @@ class AuthorizePages:
         self._oauth = oauth
         self._pages = RequestPages(oauth, logos)
         self._passwords = PasswordPage(site)
-        self._sign_ups = SignUpPage(site)
+        self._sign_ups = SignUpPage(site, self._passwords.show)
 
     async def begin(self, visit: Visit) -> web.StreamResponse:
         """Open the request in the query, and show the first page; or grant it without."""
@@ -77,6 +76,8 @@ class AuthorizePages:
                 return self._ask_password(visit, outcome)
             if "sign-up" in request.query:
                 return self._sign_ups.show(visit, self._purpose(outcome))
+            if "choose" in request.query and outcome.accounts:
+                return self._choose_page(visit, outcome, outcome.accounts)
             return await self.first(visit, outcome)
         except OAuthError as exc:
             return self._refused(visit, exc)
@@ -103,17 +104,14 @@ class AuthorizePages:
 
     def sign_in_steps(self) -> dict[str, _Step]:
         """Return the steps that check who the person is, by the names of their forms."""
-        return {name: self._for_app(step) for name, step in self._passwords.steps().items()}
+        steps = {**self._passwords.steps(), **self._sign_ups.steps()}
+        return {name: self._for_app(step) for name, step in steps.items()}
 
     def _for_app(self, step: Step) -> _Step:
         async def do(visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
             return await step(visit, self._purpose(asking), form)
 
         return do
-
-    async def sign_up(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
-        """Create an account, and go on with it."""
-        return await self._sign_ups.sign_up(visit, self._purpose(asking), form)
 
     async def choose(self, visit: Visit, asking: Asking, form: Form) -> web.StreamResponse:
         """Go on with a remembered account."""
@@ -158,11 +156,12 @@ class AuthorizePages:
         if selected is not None:
             if selected.login_required:
                 return self._ask_password(visit, asking, selected.account.handle)
-            return await self._pages.consent(visit, asking, selected.account, "")
+            agreed = self._oauth.authorization.agreed(asking, selected.account)
+            return await self._pages.consent(visit, asking, selected.account, agreed)
         if asking.parameters.prompt == "create":
             return self._sign_ups.show(visit, self._purpose(asking))
         if asking.accounts:
-            return self._choose_page(visit, asking)
+            return self._choose_page(visit, asking, asking.hinted or asking.accounts)
         return self._ask_password(visit, asking, asking.parameters.login_hint)
 
     async def signed_in(
@@ -170,18 +169,21 @@ class AuthorizePages:
     ) -> web.StreamResponse:
         """Grant the request to an account, or ask whether it may be."""
         authorization = self._oauth.authorization
-        if authorization.needs_consent(asking, account):
-            return await self._pages.consent(visit, asking, account, ticket)
+        agreed = authorization.agreed(asking, account)
+        if asking.needs_consent(agreed):
+            return await self._pages.consent(visit, asking, account, agreed, ticket)
         return self._back(visit, await authorization.grant(asking, account))
 
-    def _choose_page(self, visit: Visit, asking: Asking) -> web.StreamResponse:
+    def _choose_page(
+        self, visit: Visit, asking: Asking, signed_in: tuple[SignedIn, ...]
+    ) -> web.StreamResponse:
         accounts = [
             {
                 "did": one.account.did,
                 "handle": one.account.shown_handle,
                 "login_required": one.login_required,
             }
-            for one in asking.hinted or asking.accounts
+            for one in signed_in
         ]
         return self._pages.page(visit, "sign_in/choose.html", asking, accounts=accounts)
 
@@ -222,10 +224,8 @@ class _AppPurpose:
     authorization: Authorization
     asking: Asking
 
-    def page(
-        self, visit: Visit, template: str, *, status: int = 200, **values: Any
-    ) -> web.StreamResponse:
-        return self.request_pages.page(visit, template, self.asking, status=status, **values)
+    def page(self, visit: Visit, template: str, **values: Any) -> web.StreamResponse:
+        return self.request_pages.page(visit, template, self.asking, **values)
 
     async def signed_in(self, visit: Visit, login: Login, *, remember: bool) -> web.StreamResponse:
         if remember:

@@ -31,11 +31,15 @@ class RequestPages:
         self._logos = logos
 
     async def consent(
-        self, visit: Visit, asking: Asking, account: ActorAccount, ticket: str
+        self,
+        visit: Visit,
+        asking: Asking,
+        account: ActorAccount,
+        agreed: frozenset[str],
+        ticket: str = "",
     ) -> web.Response:
-        """Return the page that says who asks for what."""
+        """Return the page that says who asks for what, and what is not among what was `agreed`."""
         metadata = asking.client.metadata
-        agreed = self._oauth.authorization.agreed(asking, account)
         sets = await self._oauth.permission_sets.find_all(asking.parameters.scope)
         return self.page(
             visit,
@@ -54,9 +58,7 @@ class RequestPages:
             tos_uri=metadata.tos_uri,
         )
 
-    def page(
-        self, visit: Visit, template: str, asking: Asking, *, status: int = 200, **values: Any
-    ) -> web.Response:
+    def page(self, visit: Visit, template: str, asking: Asking, **values: Any) -> web.Response:
         """Render a template with what belongs to the request: see `Purpose.page`."""
         reference = {"client_id": asking.client.client_id, "request_uri": asking.request_uri}
         here = f"{AUTHORIZE_PATH}?{urlencode(reference)}"
@@ -64,11 +66,10 @@ class RequestPages:
         links = {
             "sign_in": f"{here}&sign-in=1",
             "sign_up": f"{here}&sign-up=1",
-            "chooser": here if asking.accounts else "",
+            "chooser": f"{here}&choose=1" if asking.accounts else "",
         }
         return visit.page(
             template,
-            status=status,
             form_targets=(form_source(asking.parameters.redirect_uri),),
             path=AUTHORIZE_PATH,
             fields=visit.hidden(**reference),

@@ -25,8 +25,8 @@ class Brand:
     """Their texts, in English, and where they lead."""
 
     @classmethod
-    def of(cls, settings: Settings, *, has_pictures: bool = True) -> Brand:
-        """Take it from the settings. Without `has_pictures`, the server serves no logo."""
+    def of(cls, settings: Settings) -> Brand:
+        """Take it from the settings."""
         service, branding = settings.service, settings.branding
         links = (
             (_("Home page"), branding.home_url),
@@ -37,4 +37,4 @@ class Brand:
         shown = [(text, url) for text, url in links if url and is_http_url(url)]
         if service.contact_email_address:
             shown.append((_("Contact"), _MAILTO + service.contact_email_address))
-        return cls(settings.service_name, LOGO if has_pictures and branding.logo_url else "", shown)
+        return cls(settings.service_name, LOGO if branding.logo_url else "", shown)

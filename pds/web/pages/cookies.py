@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
@@ -13,6 +14,7 @@ from pds.oauth.devices.device_sessions import Device, Visitor
 
 DEVICE_COOKIE: Final = "dev-id"
 SESSION_COOKIE: Final = "ses-id"
+KEY_COOKIE: Final = "browser"
 LANGUAGE_COOKIE: Final = "lang"
 NOTICE_COOKIE: Final = "notice"
 _TEN_YEARS_S: Final = 315_532_800
@@ -21,7 +23,7 @@ _NOTICE_CHARACTERS: Final = 700
 """In UTF-8 and base64 less than the 4,096 bytes that a cookie may have."""
 
 
-def visitor_of(ctx: ReadContext, request: web.Request) -> Visitor:
+def visitor_of(ctx: ReadContext, request: web.Request, *, secure: bool) -> Visitor:
     """Return what a request says about its browser."""
     cookies = request.cookies
     return Visitor(
@@ -29,11 +31,16 @@ def visitor_of(ctx: ReadContext, request: web.Request) -> Visitor:
         cookies.get(SESSION_COOKIE),
         ctx.client_addresses.of(request).text,
         request.headers.get(hdrs.USER_AGENT),
+        cookies.get(_key_cookie(secure)),
     )
 
 
-def set_cookies(response: web.StreamResponse, device: Device, *, secure: bool) -> None:
-    """Give the browser the ids of its device, if they have changed."""
+def set_cookies(
+    response: web.StreamResponse, visitor: Visitor, device: Device, *, secure: bool
+) -> None:
+    """Give the browser the ids of its device if they have changed, and a key if it has none."""
+    if visitor.key is None:
+        set_cookie(response, _key_cookie(secure), secrets.token_hex(16), secure=secure)
     if not device.changed:
         return
     for name, value in ((DEVICE_COOKIE, device.id), (SESSION_COOKIE, device.session_id)):
@@ -52,6 +59,12 @@ def set_cookie(
     response.set_cookie(
         name, value, max_age=max_age_s, path="/", secure=secure, httponly=True, samesite="Lax"
     )
+
+
+def _key_cookie(secure: bool) -> str:
+    # Cookies of such names are set by the host itself alone: not by hosts beside or below it, where
+    # strangers may have pages, nor on the way.
+    return f"__Host-{KEY_COOKIE}" if secure else KEY_COOKIE
 
 
 class FormTokens:

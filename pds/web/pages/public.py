@@ -67,17 +67,15 @@ class PublicPages:
         packages: Mapping[str, str],
         *,
         home: str,
-        has_pictures: bool = True,
         filters: Mapping[str, Callable[..., Any]],
     ) -> None:
         """`packages` has the package of each area of templates, which may use `filters`.
 
-        `home` is what the page at `/` is called, in English. `has_pictures` says whether the server
-        serves those of the branding settings.
+        `home` is what the page at `/` is called, in English.
         """
         self.ctx = ctx
         self.home = home
-        brand = Brand.of(ctx.settings, has_pictures=has_pictures)
+        brand = Brand.of(ctx.settings)
         self.templates = Templates(packages, filters=filters, service_name=brand.name, brand=brand)
 
     def get(self, path: str, show: Show) -> web.RouteDef:

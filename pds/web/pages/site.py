@@ -90,7 +90,7 @@ class Site(Shared):
     async def _visit(self, request: web.Request) -> Visit:
         wanted = wanted_languages(request)
         ask_for_languages(", ".join(wanted))
-        visitor = visitor_of(self.ctx, request)
+        visitor = visitor_of(self.ctx, request, secure=self.is_secure)
         # Of those who ask too often, no browser is stored: anybody could fill the table.
         is_refused = await self._is_refused(request)
         device = NO_DEVICE if is_refused else await self.devices.recognise(visitor)
@@ -144,7 +144,8 @@ class Site(Shared):
         return response
 
     def _set_cookies(self, visit: Visit, response: web.StreamResponse) -> None:
-        set_cookies(response, visit.device, secure=self.is_secure)
+        if visit.device is not NO_DEVICE:
+            set_cookies(response, visit.visitor, visit.device, secure=self.is_secure)
         if visit.next_notice:
             self.notices.set(response, visit.device.id, visit.next_notice)
         elif visit.notice and response.status < 300:

@@ -18,17 +18,11 @@ STYLE_PATH: Final = "/assets/style.css"
 ICON_PATH: Final = "/assets/icon.svg"
 
 
-def style_routes(
-    branding: BrandingSettings, http: SafeHttp | None = None
-) -> Iterator[web.RouteDef]:
-    """Yield the style sheet, the icon and the operator's pictures, which every page loads.
-
-    Without `http`, by which the pictures are fetched, there are none.
-    """
-    sheet = "\n".join((_text("style.css"), _text("forms.css"), color_rule(branding)))
-    if http is not None:
-        sheet += background_rules(branding)
-        yield from picture_routes(branding, http)
+def style_routes(branding: BrandingSettings, http: SafeHttp) -> Iterator[web.RouteDef]:
+    """Yield the style sheet, the icon and the operator's pictures, which every page loads."""
+    rules = (color_rule(branding), background_rules(branding))
+    sheet = "\n".join((_text("style.css"), _text("forms.css"), *rules))
+    yield from picture_routes(branding, http)
 
     async def answer(_request: web.Request) -> web.Response:
         headers = page_headers() | {"Cache-Control": "max-age=300"}

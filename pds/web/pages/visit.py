@@ -99,18 +99,20 @@ class Visit:
         self,
         template: str,
         *,
-        status: int = 200,
+        status: int | None = None,
         form_targets: Iterable[str] = (),
         script: str = "",
         loads_from: Sequence[str] = (),
         **values: Any,
     ) -> web.Response:
-        """Render a page that no cache keeps.
+        """Render a page that no cache keeps, with status 400 if it tells a `problem`.
 
         `form_targets` are sources where forms may end besides this server: browsers hold redirects
         after a form to them, too. `script` is the path of the one script of this server that the
         page runs. Scripts, styles and frames may come from `loads_from` as well.
         """
+        if status is None:
+            status = 400 if values.get("problem") else 200
         sources = ("'self'", *loads_from)
         # No other path may be run: what strangers have uploaded has paths on this server, too.
         own = (self.site.origin + script,) if script else ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
 from aiohttp import web
 
@@ -15,13 +15,11 @@ from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.passkey_script import PASSKEY_SCRIPT
 from pds.web.sign_in.problems import problem_of
-from pds.web.sign_in.purpose import Purpose
+from pds.web.sign_in.purpose import Purpose, Step
 from pds.web.sign_in.second_factor import SecondFactorPage
 
 _WRONG: Final = _("The password is wrong, or there is no account of this name here.")
 _APP_PASSWORD: Final = _("This is an app password. Sign in with the password of the account.")
-
-Step: TypeAlias = Callable[[Visit, Purpose, Form], Awaitable[web.StreamResponse]]
 
 
 class PasswordPage:
@@ -56,7 +54,6 @@ class PasswordPage:
         return purpose.page(
             visit,
             "sign_in/sign_in.html",
-            status=400 if problem else 200,
             script=PASSKEY_SCRIPT,
             passkey=self._passkeys.options_to_sign_in(visit.device.id, None),
             username=username,

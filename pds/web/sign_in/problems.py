@@ -110,6 +110,10 @@ class Problem:
     field: str = ""
     """The name of the field that it is about; empty if it is about all."""
 
+    def __bool__(self) -> bool:
+        """Whether anything is wrong."""
+        return bool(self.text)
+
 
 NO_PROBLEM: Final = Problem("")
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
 
 from aiohttp import web
 
 from pds.accounts.logins import Login
+from pds.web.pages.form import Form
 from pds.web.pages.visit import Visit
 
 
 class Purpose(Protocol):
     """Where a sign-in comes from, and how it goes on."""
 
-    def page(
-        self, visit: Visit, template: str, *, status: int = 200, **values: Any
-    ) -> web.StreamResponse:
-        """Render one of the templates of this package.
+    def page(self, visit: Visit, template: str, **values: Any) -> web.StreamResponse:
+        """Render one of the templates of this package: see `Visit.page`.
 
         Adds to the values: `path`, below which its forms are posted; `fields`, what is hidden in
         them; `app`, the app that asks (`name`, `host`) or None; and the links `sign_in`, `sign_up`
@@ -28,3 +28,7 @@ class Purpose(Protocol):
 
         `remember` asks that the browser stays signed in.
         """
+
+
+Step: TypeAlias = Callable[[Visit, Purpose, Form], Awaitable[web.StreamResponse]]
+"""What a form of these pages does."""

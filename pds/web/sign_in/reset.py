@@ -95,7 +95,6 @@ class ResetPages:
     ) -> web.StreamResponse:
         return visit.page(
             "sign_in/reset_new.html",
-            status=400 if problem.text else 200,
             code=code,
             problem=problem,
             min_password_length=MIN_CHOSEN_LENGTH,

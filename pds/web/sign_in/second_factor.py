@@ -39,7 +39,7 @@ from repo.syntax import Did
 
 TRUST_COOKIE: Final = "trust"
 _LIKE: Final = "com.atproto.server.createSession"
-_AGAIN: Final = _("That took too long. Please sign in again.")
+AGAIN: Final = _("That took too long. Please sign in again.")
 _MAILED: Final = _(
     "If this account gets codes by mail, one is on its way. It may take a minute to arrive."
 )
@@ -70,6 +70,27 @@ class Back(Protocol):
 def problem_of(visit: Visit, exc: SecondFactorError) -> str:
     """Return what a person is told about an error, in the person's language."""
     return visit.gettext(next(PROBLEMS[kind] for kind in type(exc).__mro__ if kind in PROBLEMS))
+
+
+async def let_in_again(
+    visit: Visit, purpose: Purpose, login: Login, back: Back, *, remember: bool
+) -> web.StreamResponse:
+    """Go on with an account whose password was right when a page was made, if it still is."""
+    try:
+        # The password may have been changed, or the account taken down, while the page waited.
+        visit.site.ctx.accounts.sessions.check_still_right(login)
+        return await _let_in(visit, purpose, login, remember=remember)
+    except AccountError as exc:
+        return back(visit, purpose, problem=account_problem(exc, visit.language).text)
+
+
+async def _let_in(
+    visit: Visit, purpose: Purpose, login: Login, *, remember: bool
+) -> web.StreamResponse:
+    if login.account.takedown_ref is not None:
+        raise AccountTakendown
+    await visit.rotate()
+    return await purpose.signed_in(visit, login, remember=remember)
 
 
 class SecondFactorPage:
@@ -114,7 +135,7 @@ class SecondFactorPage:
         waiting = self._read(visit, form)
         login = None if waiting is None else self._login_of(waiting)
         if waiting is None or login is None:
-            return self._back(visit, purpose, problem=visit.gettext(_AGAIN))
+            return self._back(visit, purpose, problem=visit.gettext(AGAIN))
         await visit.count(_LIKE, identifier=waiting.did)
         await mail_code(self._ctx, login.account)
         return self._show(
@@ -132,7 +153,7 @@ class SecondFactorPage:
         login = self._login_of(Waiting(did, valid_from, form.has("remember")))
         if login is None:
             raise AccountNotFound
-        return await self._let_in(visit, purpose, login, remember=form.has("remember"))
+        return await _let_in(visit, purpose, login, remember=form.has("remember"))
 
     async def _finish(
         self, visit: Visit, purpose: Purpose, form: Form, check: Callable[[Did], Awaitable[None]]
@@ -140,30 +161,17 @@ class SecondFactorPage:
         waiting = self._read(visit, form)
         login = None if waiting is None else self._login_of(waiting)
         if waiting is None or login is None:
-            return self._back(visit, purpose, problem=visit.gettext(_AGAIN))
+            return self._back(visit, purpose, problem=visit.gettext(AGAIN))
         await visit.count(_LIKE, identifier=waiting.did)
         try:
             await check(waiting.did)
         except SecondFactorError as exc:
             problem = problem_of(visit, exc)
             return self._show(visit, purpose, waiting, problem=problem, trust=form.has("trust"))
-        try:
-            # The password may have been changed, or the account taken down, while the page waited.
-            self._ctx.accounts.sessions.check_still_right(login)
-            response = await self._let_in(visit, purpose, login, remember=waiting.remember)
-        except AccountError as exc:
-            return self._back(visit, purpose, problem=account_problem(exc, visit.language).text)
+        response = await let_in_again(visit, purpose, login, self._back, remember=waiting.remember)
         if form.has("trust"):
             await self._trust(visit, waiting.did, response)
         return response
-
-    async def _let_in(
-        self, visit: Visit, purpose: Purpose, login: Login, *, remember: bool
-    ) -> web.StreamResponse:
-        if login.account.takedown_ref is not None:
-            raise AccountTakendown
-        await visit.rotate()
-        return await purpose.signed_in(visit, login, remember=remember)
 
     def _show(
         self,
@@ -178,7 +186,6 @@ class SecondFactorPage:
         return purpose.page(
             visit,
             "sign_in/second_factor.html",
-            status=400 if problem else 200,
             script=PASSKEY_SCRIPT,
             waiting=self._factors.waiting.sign(waiting, visit.device.id),
             passkey=self._factors.passkeys.options_to_sign_in(visit.device.id, waiting.did),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -21,7 +22,9 @@ from pds.web.pages.shared import Shared
 from pds.web.pages.visit import Visit
 from pds.web.sign_in.captcha import FIELD, ORIGINS, SCRIPT, Captcha, CaptchaUnavailable
 from pds.web.sign_in.problems import NO_PROBLEM, Problem, problem_of
-from pds.web.sign_in.purpose import Purpose
+from pds.web.sign_in.purpose import Purpose, Step
+from pds.web.sign_in.second_factor import Back
+from pds.web.sign_in.set_up import SetUpPage
 
 _KEPT: Final = ("handle", "domain", "email", "invite")
 """The fields whose values come back with an error; a password does not."""
@@ -32,9 +35,15 @@ _log = structlog.get_logger(__name__)
 class SignUpPage:
     """Creates accounts, for any purpose."""
 
-    def __init__(self, site: Shared) -> None:
+    def __init__(self, site: Shared, back: Back) -> None:
+        """`back` shows the page that asks for the password, where a next step took too long."""
         self._ctx = site.ctx
+        self._set_up = SetUpPage(site, back)
         self._captcha = Captcha.of(site.ctx.settings, site.ctx.proxy_http)
+
+    def steps(self) -> Mapping[str, Step]:
+        """Return what the forms of these pages do, by their paths below that of the purpose."""
+        return {"sign-up": self.sign_up, **self._set_up.steps()}
 
     def show(
         self,
@@ -51,7 +60,6 @@ class SignUpPage:
         return purpose.page(
             visit,
             "sign_in/sign_up.html",
-            status=400 if problem.text else 200,
             problem=problem,
             values={name: "" if form is None else form.text(name) for name in _KEPT},
             domains=settings.service_handle_domains,
@@ -64,7 +72,7 @@ class SignUpPage:
         )
 
     async def sign_up(self, visit: Visit, purpose: Purpose, form: Form) -> web.StreamResponse:
-        """Create the account, and go on with it."""
+        """Create the account and go on with it, or with its second factor if one is required."""
         await visit.count("com.atproto.server.createAccount")
         try:
             problem = await self._refusal(visit, form)
@@ -80,6 +88,8 @@ class SignUpPage:
             problem = visit.gettext(_("No identity can be made just now. Please try again later."))
             return self.show(visit, purpose, form=form, problem=Problem(problem))
         await visit.rotate()
+        if self._ctx.second_factors.required:
+            return self._set_up.show(visit, purpose, login)
         return await purpose.signed_in(visit, login, remember=True)
 
     async def _refusal(self, visit: Visit, form: Form) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 import pyotp
 import pytest
 
+from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.mail.message import Mail
 from pds.mail.transport import MailNotSent
+from pds.second_factors import mailed_codes
 from pds.second_factors.guesses import PLACE_LIMIT
 from repo.syntax import Did
 from tests.pds.conftest import Account, Pds, Reply
@@ -218,6 +220,68 @@ async def test_a_new_address_turns_mailed_codes_neither_on_nor_off_unasked(
     assert (session["email"], session["emailAuthFactor"]) == ("new@example.com", True)
 
 
+# --- A new address of an account that gets mailed codes
+
+
+async def move_to(pds: Pds, account: Account, email: str) -> None:
+    """Change the address, with the leave of the one before."""
+    await pds.post("com.atproto.server.requestEmailUpdate", headers=account.auth)
+    token = await pds_token(pds, account)
+    assert (await update(pds, account, email=email, token=token)).status == 200
+
+
+async def confirm(pds: Pds, account: Account, email: str) -> None:
+    did = Did(account.did)
+    token = await pds.ctx.accounts.email_tokens.create(did, EmailTokenPurpose.CONFIRM_EMAIL)
+    body = {"email": email, "token": token}
+    reply = await pds.post("com.atproto.server.confirmEmail", body, account.auth)
+    assert reply.status == 200
+
+
+async def test_codes_go_to_the_old_address_until_the_new_one_is_confirmed(
+    pds: Pds, alice: Account, mails: list[Mail], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailed_codes, "PAUSE_S", 0)
+    await turn_on_mail(pds, alice)
+    await move_to(pds, alice, "Mistyped@example.com")
+    mails.clear()
+    assert (await log_in(pds, alice)).error == REQUIRED
+    assert mails[-1].to == alice.email
+    assert (await log_in(pds, alice, authFactorToken=code_in(mails[-1]))).status == 200
+
+    await move_to(pds, alice, "right@example.com")
+    assert mails[-1].to == alice.email
+    assert (await log_in(pds, alice)).error == REQUIRED
+    assert mails[-1].to == alice.email
+    await confirm(pds, alice, "right@example.com")
+    assert (await log_in(pds, alice)).error == REQUIRED
+    assert mails[-1].to == "right@example.com"
+
+
+async def test_an_unconfirmed_address_that_gets_codes_is_not_changed_without_leave(
+    pds: Pds, alice: Account, mails: list[Mail]
+) -> None:
+    await turn_on_mail(pds, alice)
+    await move_to(pds, alice, "mistyped@example.com")
+    for token in ({}, {"token": ""}):
+        refused = await update(pds, alice, email="thief@example.com", **token)
+        assert refused.error == (400, "TokenRequired")
+    assert (await update(pds, alice, email="thief@example.com", token="AAAAA-AAAAA")).json == WRONG
+    asked = await pds.post("com.atproto.server.requestEmailUpdate", headers=alice.auth)
+    assert (asked.json, mails[-1].to) == ({"tokenRequired": True}, alice.email)
+
+
+async def test_an_address_that_the_operator_sets_gets_the_codes(
+    pds: Pds, alice: Account, mails: list[Mail]
+) -> None:
+    await turn_on_mail(pds, alice)
+    await move_to(pds, alice, "mistyped@example.com")
+    body = {"account": alice.did, "email": "set@example.com"}
+    await pds.post("com.atproto.admin.updateAccountEmail", body, pds.admin)
+    assert (await log_in(pds, alice)).error == REQUIRED
+    assert mails[-1].to == "set@example.com"
+
+
 # --- Required by the operator
 
 
@@ -230,6 +294,17 @@ def pds_environ(request: pytest.FixtureRequest) -> dict[str, str]:
 @pytest.fixture
 def required() -> None:
     """The operator requires second factors."""
+
+
+@pytest.mark.usefixtures("required")
+async def test_where_it_is_required_a_mistyped_address_can_be_corrected_before_it_is_used(
+    pds: Pds, alice: Account, mails: list[Mail]
+) -> None:
+    asked = await pds.post("com.atproto.server.requestEmailUpdate", headers=alice.auth)
+    assert asked.json == {"tokenRequired": False}
+    assert (await update(pds, alice, email="right@example.com")).status == 200
+    assert (await log_in(pds, alice)).error == REQUIRED
+    assert mails[-1].to == "right@example.com"
 
 
 @pytest.mark.usefixtures("required")

@@ -119,6 +119,7 @@ def leave_second_factors(db: Database, did: Did) -> None:
         ("holdfast_recovery_code", (b"",)),
         ("holdfast_email_factor", (1, "")),
         ("holdfast_mailed_code", (b"", 0)),
+        ("holdfast_kept_address", ("", "")),
         ("holdfast_factor_guess", ("", 0, 0)),
     ):
         marks = ", ".join("?" for _ in (did, *values))

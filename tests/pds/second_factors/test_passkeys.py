@@ -23,7 +23,7 @@ from tests.pds.second_factors.conftest import DEVICE
 
 def creation(factors: SecondFactors, did: Did = ALICE, device: str = DEVICE) -> str:
     return factors.passkeys.options_to_set_up(
-        did, device, user_name="alice.test", user_id=factors.user_id(did)
+        did, device, user_name="alice.test", user_id=did.encode()
     )
 
 

@@ -37,20 +37,29 @@ class PageForm:
         return kept
 
 
-class _Forms(HTMLParser):
+class _Parts(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[PageForm] = []
+        self.links: dict[str, str] = {}
         self.text = ""
+        self._link: tuple[str, int] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = dict(attrs)
-        if tag == "form":
+        if tag == "a":
+            self._link = (named.get("href") or "", len(self.text))
+        elif tag == "form":
             self.forms.append(PageForm(named["action"] or "", named.get("method") or "get"))
         elif tag == "input" and self.forms:
             is_tick = named.get("type") == "checkbox"
             if named.get("name") and (not is_tick or "checked" in named):
                 self.forms[-1].fields.append((named["name"] or "", named.get("value") or ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a" and self._link is not None:
+            target, start = self._link
+            self.links[" ".join(self.text[start:].split())] = target
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -63,10 +72,12 @@ class Page:
     reply: Reply
 
     def __post_init__(self) -> None:
-        parser = _Forms()
+        parser = _Parts()
         if self.reply.headers.get("Content-Type", "").startswith("text/html"):
             parser.feed(self.reply.body.decode())
         self.forms = parser.forms
+        self.links = parser.links
+        """Where links lead to, by their texts."""
         self.text = " ".join(parser.text.split())
 
     @property

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from aiohttp import web
 
-import segno
-from aiohttp import hdrs, web
-
-from pds.accounts.account import ActorAccount
 from pds.lifecycle.second_factors import FactorChange, tell_owner
 from pds.second_factors.errors import SecondFactorError
-from pds.second_factors.totp import provisioning_uri
 from pds.web.account.factors.overview import FACTORS_PATH, Overview
 from pds.web.account.session import People, Person
-from pds.web.pages.cookies import visitor_of
 from pds.web.pages.form import Form
-from pds.web.pages.rendering import page_headers
 from pds.web.pages.visit import Visit
+from pds.web.sign_in.app_key import AppKey
 from pds.web.sign_in.second_factor import problem_of
 
 
@@ -24,7 +18,6 @@ class AppPages:
     """The page with the secret. The secret is sealed in its form until a code confirms it."""
 
     def __init__(self, people: People, overview: Overview) -> None:
-        self._people = people
         self._issuer = people.site.ctx.settings.service_name
         self._factors = people.site.ctx.second_factors
         self._overview = overview
@@ -34,18 +27,6 @@ class AppPages:
         if self._factors.apps.since(person.account.did) is not None:
             return visit.redirect(FACTORS_PATH)
         return self._page(visit, person, *self._factors.apps.offer(person.account.did))
-
-    async def draw(self, request: web.Request) -> web.Response:
-        """Return the QR code of a secret that is on offer to somebody who is signed in here."""
-        device_id = self._people.site.devices.find(visitor_of(self._people.site.ctx, request))
-        offer = request.query.get("offer", "")
-        sign_ins = () if device_id is None else self._people.oauth.sign_ins.of_device(device_id)
-        for one in sign_ins:
-            secret = self._factors.apps.offered(one.did, offer)
-            if secret is not None:
-                account = self._people.site.ctx.accounts.store.get(one.did)
-                return _picture(self._uri(account, secret))
-        raise web.HTTPNotFound
 
     async def set_up(self, visit: Visit, person: Person, form: Form) -> web.StreamResponse:
         """Store the secret, if the app shows a right code."""
@@ -65,30 +46,13 @@ class AppPages:
     def _page(
         self, visit: Visit, person: Person, secret: str, offer: str, *, problem: str = ""
     ) -> web.StreamResponse:
+        account = person.account
+        name = account.handle or account.did
         return visit.page(
             "factors/app.html",
-            status=400 if problem else 200,
             path=FACTORS_PATH,
-            account=person.account,
-            fields=visit.hidden(account=person.account.did, offer=offer),
-            offer=offer,
-            secret=" ".join(secret[at : at + 4] for at in range(0, len(secret), 4)),
-            uri=self._uri(person.account, secret),
+            account=account,
+            fields=visit.hidden(account=account.did),
+            key=AppKey.of(secret, offer, account=name, issuer=self._issuer),
             problem=problem,
         )
-
-    def _uri(self, account: ActorAccount, secret: str) -> str:
-        return provisioning_uri(secret, account=account.handle or account.did, issuer=self._issuer)
-
-
-def _picture(uri: str) -> web.Response:
-    out = BytesIO()
-    # On white with a wide margin, in dark mode as well: cameras need it.
-    segno.make(uri, error="m", micro=False).save(
-        out, kind="svg", scale=4, border=4, light="#fff", svgclass=None, lineclass=None
-    )
-    headers = page_headers() | {
-        hdrs.CACHE_CONTROL: "no-store",
-        "Cross-Origin-Resource-Policy": "same-origin",
-    }
-    return web.Response(body=out.getvalue(), content_type="image/svg+xml", headers=headers)

@@ -41,17 +41,18 @@ class Overview:
         """Return the page; a problem is shown at the section that it is `about`."""
         account = person.account
         factors = self._factors.of(account.did)
+        options = self._factors.passkey_options(account, visit.device.id)
         return visit.page(
             "factors/overview.html",
-            status=400 if problem else 200,
             script=PASSKEY_SCRIPT,
             path=FACTORS_PATH,
             fields=visit.hidden(account=account.did),
             account=account,
             factors=factors,
+            code_address=self._factors.addresses.of(account),
             required=self._factors.required,
             passkeys=_passkeys(factors),
-            passkey=self._options(visit, person) if len(factors.passkeys) < MAX_EACH else "",
+            passkey=options if len(factors.passkeys) < MAX_EACH else "",
             browsers=_browsers(visit, self._factors.trusted.list(account.did)),
             problem=problem,
             about=about,
@@ -69,15 +70,6 @@ class Overview:
             account=person.account,
             codes=codes,
             done=notice,
-        )
-
-    def _options(self, visit: Visit, person: Person) -> str:
-        account = person.account
-        return self._factors.passkeys.options_to_set_up(
-            account.did,
-            visit.device.id,
-            user_name=account.handle or account.did,
-            user_id=self._factors.user_id(account.did),
         )
 
 

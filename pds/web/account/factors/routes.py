@@ -23,7 +23,6 @@ def factor_routes(people: People) -> Iterator[web.RouteDef]:
     steps = FactorSteps(people.site, overview)
     yield people.get(FACTORS_PATH, overview.show)
     yield people.get(f"{FACTORS_PATH}/app", app.show, recent=True)
-    yield web.get(f"{FACTORS_PATH}/app/code.svg", app.draw)
     for name, do in (
         ("app", app.set_up),
         ("app/remove", steps.remove_app),

@@ -1,12 +1,12 @@
 // An app on a server that signs people in with the official client, and does what lines of JSON on
 // its input order; each answer is a line, too.
-import { createInterface } from 'node:readline'
 import {
   atprotoLoopbackClientMetadata,
   JoseKey,
   NodeOAuthClient,
   requestLocalLock,
 } from '@atproto/oauth-client-node'
+import { obey } from './orders.mjs'
 
 const { pds, plc, metadata, confidential } = JSON.parse(process.argv[2])
 
@@ -31,7 +31,7 @@ const client = new NodeOAuthClient({
   sessionStore: table(),
 })
 
-const orders = {
+await obey({
   documents: async () => ({ metadata: client.clientMetadata, jwks: client.jwks }),
   authorize: async ({ input, options }) => ({ url: (await client.authorize(input, options)).href }),
   callback: async ({ query }) => {
@@ -57,13 +57,4 @@ const orders = {
     await client.revoke(did)
     return {}
   },
-}
-
-for await (const line of createInterface({ input: process.stdin })) {
-  const { order, ...more } = JSON.parse(line)
-  const answer = await orders[order](more).catch((err) => ({
-    error: err.constructor.name,
-    message: [err.message, err.cause?.message].filter(Boolean).join(': '),
-  }))
-  console.log(JSON.stringify(answer))
-}
+})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from pds.oauth.devices.device_sessions import (
 )
 from tests.pds.accounts.conftest import FakeClock
 
-STRANGER = Visitor(None, None, "192.0.2.1", "Firefox")
+STRANGER = Visitor(None, None, "192.0.2.1", "Firefox", "key")
 
 
 @pytest.fixture
@@ -78,9 +79,19 @@ async def test_sign_ins_that_crossed_leave_the_browser_what_it_is(
     assert devices[0].session_id != old.session_id
 
 
-@pytest.mark.parametrize("change", [{"ip_address": "192.0.2.2"}, {"user_agent": "Chrome"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ip_address": "192.0.2.2"},
+        {"user_agent": "Chrome"},
+        {"key": "other"},
+        {"key": ""},
+        {"key": None},
+    ],
+    ids=str,
+)
 async def test_who_planted_the_cookies_of_a_browser_does_not_follow_its_sign_in(
-    sessions: DeviceSessions, change: dict[str, str]
+    sessions: DeviceSessions, change: dict[str, Any]
 ) -> None:
     planted = await sessions.recognise(STRANGER)
     signed_in = await sessions.recognise(_back(planted), rotate=True)
@@ -89,6 +100,26 @@ async def test_who_planted_the_cookies_of_a_browser_does_not_follow_its_sign_in(
     followed = await sessions.recognise(attacker)
     assert followed.id != signed_in.id
     assert followed.session_id != signed_in.session_id
+
+
+async def test_nobody_follows_the_sign_in_of_a_browser_without_a_key(
+    sessions: DeviceSessions,
+) -> None:
+    first = await sessions.recognise(replace(STRANGER, key=None))
+    old = replace(_back(first), key=None)
+    await sessions.recognise(old, rotate=True)
+    assert sessions.find(old) is None
+
+
+async def test_a_browser_of_the_reference_opens_two_tabs_at_once(
+    sessions: DeviceSessions, clock: FakeClock
+) -> None:
+    """The reference gives out no keys, so the first requests here have none."""
+    old = replace(_back(await sessions.recognise(STRANGER)), key=None)
+    clock.now_s += ROTATION_S + 1
+    first, second = await sessions.recognise(old), await sessions.recognise(old)
+    assert first == second
+    assert first.id == old.device_id
 
 
 async def test_an_old_copy_of_the_cookies_ends_the_device(

@@ -11,7 +11,7 @@ from pds.oauth.devices.sign_ins import MAX_ACCOUNTS, SignIns
 from repo.syntax import Did
 from tests.pds.accounts.conftest import ALICE, BOB, FakeClock
 
-VISITOR = Visitor(None, None, "192.0.2.1", "Firefox")
+VISITOR = Visitor(None, None, "192.0.2.1", "Firefox", None)
 
 
 def _add_accounts(accounts: Accounts, *dids: Did) -> None:

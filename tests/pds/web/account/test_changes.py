@@ -10,6 +10,7 @@ import pytest
 from identity.handles import HandleClaim
 from pds.mail.message import Mail
 from repo.syntax import Did, Handle
+from tests.pds.api.test_second_factor import turn_on_mail
 from tests.pds.conftest import Account, Pds
 from tests.pds.web.account.test_signing_in import location, sign_in
 from tests.pds.web.browser import Browser, Page
@@ -44,6 +45,7 @@ async def logs_in(pds: Pds, identifier: str, password: str) -> bool:
     return (await pds.post("com.atproto.server.createSession", body)).status == 200
 
 
+_FACTORS = "/account/factors"
 _PAGES = (
     "",
     "/handle",
@@ -219,6 +221,22 @@ class TestEmail:
         await send(browser, "/account/email", "/change", email="new@example.com", code=code)
         assert mails[-1].to == "new@example.com"
         assert await logs_in(pds, "new@example.com", alice.password)
+
+    async def test_codes_and_leave_stay_with_the_old_address_until_the_new_one_is_confirmed(
+        self, pds: Pds, browser: Browser, alice: Account, mails: list[Mail]
+    ) -> None:
+        await turn_on_mail(pds, alice)
+        for email in ("mistyped@example.com", "right@example.com"):
+            await send(browser, "/account/email", "/send-leave")
+            assert mails[-1].to == alice.email
+            refused = await send(browser, "/account/email", "/change", email=email)
+            assert f"mailed to {alice.email} has to agree" in refused.text
+            assert "Type the code from the mail" in refused.text
+            code = code_in(mails[-1])
+            await send(browser, "/account/email", "/change", email=email, code=code)
+            assert f"codes are sent to {alice.email}" in (await browser.open(_FACTORS)).text
+        await send(browser, "/account/email", "/confirm", code=code_in(mails[-1]))
+        assert "codes are sent to right@example.com" in (await browser.open(_FACTORS)).text
 
     @pytest.mark.parametrize("email", ["nobody", "bob@example.com", ""])
     async def test_a_wrong_address_changes_nothing(

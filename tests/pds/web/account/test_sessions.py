@@ -101,12 +101,11 @@ async def test_a_client_that_has_asked_for_thousands_of_scopes_is_shown_briefly(
     assert consents.find(Did(alice.did), client_id) == more
 
 
-@pytest.mark.parametrize("pds_environ", [{"PDS_REQUIRE_SECOND_FACTOR": "true"}])
-async def test_who_has_no_second_factor_learns_that_one_will_be_asked_for(pds: Pds) -> None:
-    browser = Browser(pds)
-    page = await browser.open("/account/sign-up")
-    values = {"handle": "carol", "email": "carol@example.com", "password": "carols-password"}
-    await browser.send(page.form("/sign-up"), **values)
+async def test_who_has_no_second_factor_learns_that_one_will_be_asked_for(
+    pds: Pds, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = await sign_in(pds, alice)
+    monkeypatch.setattr(pds.ctx.second_factors, "required", True)
     text = (await browser.open("/account")).reply.body.decode()
     assert "This server asks everybody for a second factor." in text
     assert text.count('href="/account/factors"') == 2

@@ -111,8 +111,43 @@ async def test_the_session_id_from_before_a_sign_in_is_worth_nothing(
     assert browser.cookies["ses-id"] != before["ses-id"]
     # The few seconds for requests that crossed are over.
     pds.ctx.accounts.db.run("UPDATE device SET lastSeenAt = '2026-01-01T00:00:00.000Z'")
-    thief = Visitor(before["dev-id"], before["ses-id"], "127.0.0.1", None)
+    thief = Visitor(before["dev-id"], before["ses-id"], "127.0.0.1", None, before["browser"])
     assert Site(pds.ctx, None, {}).devices.find(thief) is None
+
+
+class TestPlantedCookies:
+    """A site beside the server's plants its own session there, and follows who signs in."""
+
+    @pytest.fixture
+    def pds_environ(self) -> dict[str, str]:
+        return {"PDS_HOSTNAME": "pds.example.com", "PDS_SERVICE_HANDLE_DOMAINS": ".test"}
+
+    async def test_who_planted_them_at_the_same_address_follows_no_sign_in(
+        self, pds: Pds, alice: Account
+    ) -> None:
+        attacker, browser = Browser(pds), Browser(pds)
+        await attacker.open("/account/sign-in")
+        planted = {name: value for name, value in attacker.cookies.items() if "__Host-" not in name}
+        assert planted.keys() == {"dev-id", "ses-id"}
+        browser.cookies |= planted
+        page = await browser.open("/account/sign-in")
+        assert browser.cookies.items() > planted.items()
+        page = await sign_in(browser, page, alice)
+        assert browser.cookies["dev-id"] == planted["dev-id"]
+        # At once, from the same address, with the same browser.
+        page = await attacker.open("/account")
+        assert page.reply.headers["Location"].startswith("/account/sign-in")
+        assert attacker.cookies["ses-id"] != browser.cookies["ses-id"]
+
+    async def test_a_sign_in_that_is_sent_twice_is_one(self, pds: Pds, alice: Account) -> None:
+        browser, again = Browser(pds), Browser(pds)
+        page = await browser.open("/account/sign-in")
+        again.cookies = dict(browser.cookies)
+        await sign_in(browser, page, alice)
+        page = await sign_in(again, page, alice)
+        assert page.reply.headers["Location"] == "/account"
+        assert again.cookies == browser.cookies
+        assert (await again.open("/account")).status == 200
 
 
 async def test_a_ticket_is_for_its_own_request(pds: Pds, alice: Account) -> None:

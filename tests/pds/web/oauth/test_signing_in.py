@@ -166,6 +166,41 @@ async def test_accounts_that_are_remembered_are_chosen_from(
     assert "@bob.test" in page.text
 
 
+@pytest.mark.parametrize(
+    ("asked", "links"),
+    [
+        ({"prompt": "create"}, ["I have an account", "Choose another account"]),
+        ({"prompt": "login", "login_hint": "alice.test"}, ["Choose another account"]),
+        ({"login_hint": "alice.test"}, ["Use another account"]),
+    ],
+    ids=str,
+)
+async def test_who_wants_another_account_is_led_to_all_of_them(
+    pds: Pds, alice: Account, bob: Account, asked: dict[str, str], links: list[str]
+) -> None:
+    browser = Browser(pds)
+    for account in (alice, bob):
+        query = await App(pds).push()
+        page = await browser.open("/oauth/authorize", **{**query, "sign-in": "1"})
+        await sign_in(browser, page, account, remember="true")
+    page = await browser.open("/oauth/authorize", **await App(pds).push(**asked))
+    for link in links:
+        page = await browser.open(page.links[link])
+    assert "Choose an account" in page.text
+    assert "@alice.test" in page.text
+    assert "@bob.test" in page.text
+
+
+async def test_who_is_not_remembered_can_still_use_another_account(
+    pds: Pds, alice: Account
+) -> None:
+    browser = Browser(pds)
+    page = await browser.open("/oauth/authorize", **await App(pds).push())
+    page = await sign_in(browser, page, alice)
+    page = await browser.open(page.links["Use another account"])
+    assert page.form("/sign-in").fields
+
+
 async def test_the_answer_comes_in_the_fragment_if_asked_for(pds: Pds, alice: Account) -> None:
     page = await authorize(App(pds), Browser(pds), alice, response_mode="fragment")
     location = page.reply.headers["Location"]

@@ -185,4 +185,3 @@ def test_pages_show_the_logo_and_those_links_that_are_links() -> None:
         "mailto:help@example.com",
     ]
     assert "logo.example" not in page
-    assert Brand.of(settings, has_pictures=False).logo == ""
