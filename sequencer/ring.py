@@ -9,6 +9,10 @@ from typing import Final
 RING_FRAMES: Final = 1_000
 """Twice the default of PDS_MAX_SUBSCRIPTION_BUFFER, so a subscriber within it finds its frames."""
 RING_BYTES: Final = 16 << 20
+_PAUSE_S: Final = 0.0001
+_MAX_PAUSE_S: Final = 0.025
+"""The pause between two times of waking subscribers, for each of them and at most. To wake one
+costs as much as to send it some more events, so many are woken less often, and get more at once."""
 _TRIM_EVERY = 64
 """Frames over the limit before the oldest are dropped, because dropping moves the whole list."""
 
@@ -30,6 +34,8 @@ class FrameRing:
         self._max_frames = max_frames
         self._max_bytes = max_bytes
         self._waiters: set[asyncio.Future[None]] = set()
+        self._waking: asyncio.TimerHandle | None = None
+        self._woken_at = 0.0
         self._followers: list[Callable[[int, Sequence[bytes]], None]] = []
         self.closed = False
         """Whether no more frames will follow."""
@@ -40,7 +46,7 @@ class FrameRing:
         return self._last_seq
 
     def publish(self, first_seq: int, frames: Sequence[bytes]) -> None:
-        """Add the frames of `first_seq` and the seqs after it, and wake all waiters."""
+        """Add the frames of `first_seq` and the seqs after it, and wake the waiters soon."""
         if first_seq != self._last_seq + 1:
             # Another process wrote to the log, from which subscribers read the missing frames.
             self.clear()
@@ -48,7 +54,7 @@ class FrameRing:
         self._bytes += sum(map(len, frames))
         self._last_seq = first_seq + len(frames) - 1
         self._trim()
-        self._wake()
+        self._wake_in_time()
         for follow in self._followers:
             follow(first_seq, frames)
 
@@ -87,7 +93,24 @@ class FrameRing:
         self.closed = True
         self._wake()
 
+    def _wake_in_time(self) -> None:
+        """Wake all waiters: at once, or in a moment, if many have been woken a moment ago."""
+        if not self._waiters or self._waking is not None:
+            return
+        loop = asyncio.get_running_loop()
+        pause_s = min(len(self._waiters) * _PAUSE_S, _MAX_PAUSE_S)
+        wait_s = self._woken_at + pause_s - loop.time()
+        if wait_s <= 0:
+            self._wake()
+        else:
+            self._waking = loop.call_later(wait_s, self._wake)
+
     def _wake(self) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
+        if self._waiters:
+            self._woken_at = asyncio.get_running_loop().time()
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             if not waiter.done():

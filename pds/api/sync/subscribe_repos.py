@@ -6,6 +6,7 @@ Spec: https://atproto.com/specs/event-stream
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 import structlog
 from aiohttp import WSCloseCode, hdrs, web
 
+from pds.api.sync.frame_writer import WRITE_BYTES, FrameWriter
 from pds.context import ReadContext
 from pds.monitoring.requests.subscribers import Subscriber
 from pds.xrpc.call import ReadCall
@@ -27,8 +29,8 @@ _log = structlog.get_logger(__name__)
 
 _MAX_CLIENT_MESSAGE_BYTES: Final = 1024
 """Consumers have nothing to send; what they do send is read and dropped."""
-_WAITING_BYTES: Final = 64 * 1024
-"""Sent without waiting for the consumer to read it."""
+_WAIT_WHEN_FULL: Final = 1
+"""Wait for the consumer whenever its connection takes no more: 64 KiB ahead of it."""
 _STOPPING: Final = "server is stopping"
 _CLOSE_S: Final = 3.0
 """How long the closing handshake with a consumer may take when the server stops."""
@@ -50,7 +52,7 @@ async def subscribe_repos(call: ReadCall) -> web.WebSocketResponse:
 
 async def _subscribe(request: web.Request, ctx: ReadContext) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(
-        max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False, writer_limit=_WAITING_BYTES
+        max_msg_size=_MAX_CLIENT_MESSAGE_BYTES, compress=False, writer_limit=_WAIT_WHEN_FULL
     )
     await socket.prepare(request)
     with ctx.subscribers.entered(socket, request, ctx.client_addresses.of(request)) as subscriber:
@@ -105,8 +107,7 @@ async def _send_frames(subscriber: Subscriber, ctx: ReadContext) -> tuple[WSClos
         )
         ctx.subscribers.note_started(subscriber, ctx.sequencer.current_seq)
         async with aclosing(frames):
-            async for frame in frames:
-                await subscriber.socket.send_bytes(frame)
+            await _pass_on(frames, subscriber, ctx)
     except InvalidLexicon as exc:
         error, message = "InvalidRequest", str(exc)
     except FirehoseError as exc:
@@ -126,6 +127,22 @@ async def _send_frames(subscriber: Subscriber, ctx: ReadContext) -> tuple[WSClos
     subscriber.end = error
     await subscriber.socket.send_bytes(error_frame(error, message))
     return WSCloseCode.POLICY_VIOLATION, error
+
+
+async def _pass_on(frames: AsyncIterator[bytes], subscriber: Subscriber, ctx: ReadContext) -> None:
+    """Send frames, those of one moment together."""
+    writer = FrameWriter(subscriber.socket, subscriber.request)
+    sequencer, position = ctx.sequencer, subscriber.position
+    try:
+        async for frame in frames:
+            writer.add(frame)
+            if position.seq >= sequencer.ring.last_seq or writer.waiting_bytes >= WRITE_BYTES:
+                await writer.write()
+    except Exception:
+        # What came before the failure is the consumer's.
+        await writer.write()
+        raise
+    await writer.write()
 
 
 def _note_future_cursor(subscriber: Subscriber, ctx: ReadContext, cursor: int) -> float:
