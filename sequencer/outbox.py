@@ -18,7 +18,7 @@ from database.retry import when_free
 from sequencer.events import timestamp
 from sequencer.feed import Feed
 from sequencer.frames import EVENT_TYPES, frame, info_frame
-from sequencer.log import PAGE_BYTES
+from sequencer.log import PAGE_BYTES, EventLog, StoredEvent
 from sequencer.subscriptions import Position
 
 PAGE: Final = 32
@@ -117,6 +117,11 @@ def _caught_up(behind: int, max_buffer: int) -> bool:
     return behind <= max_buffer // 2
 
 
+def _read_page(log: EventLog, after: int) -> tuple[list[StoredEvent], int]:
+    """Return the next events of the log, and the seq up to which it has none any more."""
+    return log.read_after(after, PAGE), log.deleted_seq()
+
+
 async def _frames(
     feed: Feed,
     at: Position,
@@ -157,8 +162,7 @@ async def _frames(
                 continue
             room = 0
             newest = ring.last_seq
-            page = await when_free(partial(feed.log.read_after, at.seq, PAGE))
-            deleted = feed.log.deleted_seq()
+            page, deleted = await when_free(partial(_read_page, feed.log, at.seq))
             if at.seq < deleted:
                 # Retention has overtaken the subscriber, who has to know that it misses events.
                 at.seq = deleted
