@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import click
 
-from benchmarks import load, machine, report
+from benchmarks import accounts_report, load, machine, report
 from benchmarks.archive import Cars
 from benchmarks.hold import measure_hold
 from benchmarks.measure import ROUNDS, measure
 from benchmarks.oauth import measure_oauth
 from benchmarks.s3 import measure_s3
+from benchmarks.scale import NUMBERS, QUICK_NUMBERS, measure_accounts
 from benchmarks.scenarios import (
+    ACCOUNTS,
     CAR_RECORDS,
     CARS,
     HOLD,
@@ -47,8 +50,11 @@ _SERVERS: Final = ("holdfast", "reference")
     "--only",
     multiple=True,
     metavar="NAME",
-    type=click.Choice([*(scenario.name for scenario in SCENARIOS), CARS, HOLD, OAUTH, S3]),
-    help="Run this load only, what is done with CAR files, a hold, OAuth, or S3; may be repeated.",
+    type=click.Choice(
+        [*(scenario.name for scenario in SCENARIOS), ACCOUNTS, CARS, HOLD, OAUTH, S3]
+    ),
+    help="Run this load only, or what is done with many accounts, CAR files, a hold, OAuth, or S3; "
+    "may be repeated.",
 )
 @click.option("--server", type=click.Choice(_SERVERS), help="Measure one server only.")
 @click.option(
@@ -76,6 +82,11 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     scenarios = [scenario for scenario in SCENARIOS if not only or scenario.name in only]
     duration = seconds or (_QUICK_SECONDS if quick else _SECONDS)
+    is_written = write if write is not None else not (quick or only or server)
+    if server != "reference" and (not only or ACCOUNTS in only):
+        _measure_accounts(QUICK_NUMBERS if quick else NUMBERS, is_written=is_written)
+    if only == (ACCOUNTS,):
+        return
     sizes = _sizes(scenarios, QUICK_SIZES if quick else SIZES)
     theirs = dict(sizes)
     if not reference_large:
@@ -103,7 +114,7 @@ def main(
         raise click.ClickException(str(exc)) from exc
     text = report.tables(
         report.Run(
-            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            date=_date(),
             machine=machine.describe(),
             seconds=duration,
             car_records=QUICK_CAR_RECORDS if quick else CAR_RECORDS,
@@ -113,8 +124,24 @@ def main(
         scenarios,
     )
     print(f"\n{text}")
-    if write if write is not None else not (quick or only or server):
+    if is_written:
         report.write_readme(text)
+
+
+def _measure_accounts(numbers: Sequence[int], *, is_written: bool) -> None:
+    print("holdfast: many accounts", flush=True)
+    runs = measure_accounts(numbers)
+    text = "\n".join(
+        [f"{_date()} · {machine.describe()}", "", *report.aligned(accounts_report.rows(runs))]
+    )
+    print(f"\n{text}")
+    if is_written:
+        report.write_readme(text, accounts_report.SCALING)
+        accounts_report.write_plots(runs)
+
+
+def _date() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _launches(only: str | None, reference_dir: Path | None) -> dict[str, Launch]:

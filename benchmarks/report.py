@@ -64,9 +64,9 @@ def tables(run: Run, scenarios: Sequence[Scenario]) -> str:
             "",
             *(f"- {m.version}" for m in (run.holdfast, run.reference) if m is not None),
             "",
-            *_aligned(_speed_rows(run, scenarios)),
+            *aligned(_speed_rows(run, scenarios)),
             "",
-            *_aligned(_other_rows(run)),
+            *aligned(_other_rows(run)),
             *_failures(run),
         ]
     )
@@ -285,8 +285,8 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def _aligned(rows: Iterator[tuple[str, ...]]) -> list[str]:
-    """A Markdown table whose columns line up; all but the first are flush right."""
+def aligned(rows: Iterator[tuple[str, ...]]) -> list[str]:
+    """Return a Markdown table whose columns line up; all but the first are flush right."""
     cells = list(rows)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rule = ["-" * widths[0], *(f"{'-' * (width - 1)}:" for width in widths[1:])]

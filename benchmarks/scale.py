@@ -25,6 +25,7 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 
 from benchmarks.many_accounts import PASSWORD, did_of, handle_of, make_accounts, measure_footprint
+from benchmarks.retention import RetentionFigures, measure_retention
 from benchmarks.seed import COLLECTION, RequestFailed, rkeys_of
 from benchmarks.servers import (
     PDS,
@@ -81,6 +82,8 @@ class AccountFigures:
     """What is done once, by its title."""
     asked: dict[str, Answers] = field(default_factory=dict)
     """Requests, by their title."""
+    retention: RetentionFigures | None = None
+    """The deletion of all events."""
 
 
 START: Final = "start to first answer"
@@ -121,6 +124,7 @@ def measure_directory(figures: AccountFigures, data: Path) -> None:
     note["pds account list"] = _command(launch, "account", "list")
     note["pds doctor --offline"] = _command(launch, "doctor", "--offline")
     note["start after kill -9"] = _start_after_crash(launch)
+    figures.retention = measure_retention(data / "sequencer.sqlite", data.parent)
     note["first copy, pds replicate"] = _first_copy(data, figures.accounts)
 
 

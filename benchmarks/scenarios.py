@@ -134,6 +134,8 @@ INSPECT_TARGET_S: Final = 3.0
 READONLY_TARGET: Final = 0.95
 """getRecord read-only against the full server: as fast, but for what two loads differ anyway."""
 
+ACCOUNTS: Final = "accounts"
+"""What `--only` calls the runs with many accounts."""
 S3: Final = "s3"
 """What `--only` calls the sending of a blob to S3 and back."""
 S3_TARGET: Final = 0.8

@@ -29,8 +29,8 @@ _BY_EMAIL: Final = (
     " WHERE lower(account.email) = lower(?)"
 )
 _PAGE: Final = (
-    f"{_SELECT} WHERE ?1 IS NULL OR (actor.createdAt, actor.did) > (?1, ?2)"
-    " ORDER BY actor.createdAt, actor.did LIMIT ?3"
+    f"{_SELECT} WHERE (actor.createdAt, actor.did) > (?, ?)"
+    " ORDER BY actor.createdAt, actor.did LIMIT ?"
 )
 
 
@@ -88,7 +88,8 @@ class AccountStore:
 
         `after` is the `created_at` and DID of the last account on the previous page.
         """
-        created_at, did = after or (None, None)
+        # A condition that the first page does without would make each page read all before it.
+        created_at, did = after or ("", "")
         return [account_of(row) for row in self._db.all(_PAGE, (created_at, did, limit))]
 
     def iter_all(self) -> Iterator[ActorAccount]:

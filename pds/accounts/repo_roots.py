@@ -29,8 +29,8 @@ FLUSH_AFTER_S: Final = 1.0
 _PAGE: Final = """
     SELECT actor.did, cid, rev, createdAt, takedownRef, deactivatedAt
     FROM actor JOIN repo_root ON repo_root.did = actor.did
-    WHERE ?1 IS NULL OR (createdAt, actor.did) > (?1, ?2)
-    ORDER BY createdAt, actor.did LIMIT ?3
+    WHERE (createdAt, actor.did) > (?, ?)
+    ORDER BY createdAt, actor.did LIMIT ?
 """
 # The row of an account that was deleted meanwhile must not be re-created.
 _UPSERT: Final = """
@@ -129,7 +129,8 @@ class RepoRoots:
 
         `after` is the `created_at` and DID of the last one on the previous page.
         """
-        created_at, did = after or (None, None)
+        # A condition that the first page does without would make each page read all before it.
+        created_at, did = after or ("", "")
         return [self._listed(row) for row in self._db.all(_PAGE, (created_at, did, limit))]
 
     async def flush(self) -> None:
