@@ -37,12 +37,11 @@ class ActorLayout:
 
     def directory(self, did: str) -> Path:
         """Return the directory of one actor."""
-        name = _check_name(did)
-        return self.actors_dir / _prefix_of(name) / name
+        return self.actors_dir.joinpath(*_parts(did))
 
     def store(self, did: str) -> Path:
         """Return the path of one actor's database."""
-        return self.directory(did) / STORE
+        return self.actors_dir.joinpath(*_parts(did), STORE)
 
     def key(self, did: str) -> Path:
         """Return the path of one actor's signing key: 32 raw bytes."""
@@ -82,6 +81,10 @@ def _may_exist(store: str) -> bool:
         return False
     except PermissionError:
         return True
+
+
+def _parts(did: str) -> tuple[str, str]:
+    return _prefix_of(did), _check_name(did)
 
 
 def _check_name(name: str) -> str:

@@ -16,6 +16,10 @@ START_TARGET_S: Final = 2.0
 """From the start of the process to the first answer, however many accounts there are."""
 COLD_TARGET_MS: Final = 1.0
 """What the first read of an account may take beyond another, at the 99th percentile."""
+STORE_TARGET_KIB: Final = 60
+"""Memory of an open store."""
+MEMORY_TARGET_MIB: Final = 900
+"""Memory of a server with 10,000 open stores."""
 REQUEST_TARGET: Final = 1.25
 """CPU of a request with the most accounts to that with the fewest: equal, but for noise."""
 WORK_TARGET: Final = 1.25
@@ -57,6 +61,7 @@ def rows(runs: Sequence[AccountFigures]) -> Iterator[Row]:
     title = "ms at p99 that the first read of an account takes longer"
     judged = (_NONE, f"≤ {COLD_TARGET_MS:g} ms", _is(more_ms[-1] <= COLD_TARGET_MS))
     yield (title, *(f"{each:.1f}" for each in more_ms), *judged)
+    yield from _memory_rows(runs)
     yield _row(
         "events deleted a second; p99, max ms of a step",
         [
@@ -66,6 +71,17 @@ def rows(runs: Sequence[AccountFigures]) -> Iterator[Row]:
             for run in runs
         ],
     )
+
+
+def _memory_rows(runs: Sequence[AccountFigures]) -> Iterator[Row]:
+    stores = [run.stores for run in runs]
+    last = stores[-1]
+    each = (_NONE, f"≤ {STORE_TARGET_KIB}", _is(last is None or last.kib_each <= STORE_TARGET_KIB))
+    shown = [_NONE if one is None else f"{one.kib_each:.0f}" for one in stores]
+    yield ("KiB resident of an open store, read once", *shown, *each)
+    all_of = (_NONE, f"≤ {MEMORY_TARGET_MIB}", _is(last is None or last.mib <= MEMORY_TARGET_MIB))
+    shown = [_NONE if one is None else f"{one.open:,}; {one.mib:,.0f}" for one in stores]
+    yield ("open stores; MiB resident with them", *shown, *all_of)
 
 
 def plots(runs: Sequence[AccountFigures]) -> dict[str, str]:

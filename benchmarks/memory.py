@@ -1,9 +1,15 @@
-"""Resident memory of a server and its children, from /proc."""
+"""Resident memory of a server and its children, from /proc, and what of it open stores take."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_FEW: Final = 2_000
+_MANY: Final = 10_000
+_ROUNDS: Final = 3
 
 
 @dataclass(slots=True, frozen=True)
@@ -12,6 +18,38 @@ class Memory:
 
     now: float
     peak: float
+
+
+@dataclass(slots=True, frozen=True)
+class OpenStores:
+    """Memory of a server whose accounts are read one after the other."""
+
+    kib_each: float
+    """What a store takes that has been read once, in KiB."""
+    open: int
+    """Stores that are open in the end."""
+    mib: float
+    """Memory of the server then, in MiB, when all have been read three times."""
+
+
+def measure_open_stores(
+    pid: int, paths: Sequence[str], read: Callable[[str], object]
+) -> OpenStores:
+    """Read accounts, whose stores must not be open yet, with a request to each of the `paths`."""
+    few = paths[:_FEW]
+    before = memory_of(pid).now
+    for path in few:
+        read(path)
+    kib_each = (memory_of(pid).now - before) * 1024 / len(few)
+    for _ in range(_ROUNDS):
+        for path in paths[:_MANY]:
+            read(path)
+    return OpenStores(kib_each, _open_stores(pid), memory_of(pid).now)
+
+
+def _open_stores(pid: int) -> int:
+    files = (str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir())
+    return sum(file.endswith("/store.sqlite") for file in files)
 
 
 def memory_of(pid: int) -> Memory:

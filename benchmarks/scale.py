@@ -25,6 +25,7 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 
 from benchmarks.many_accounts import PASSWORD, did_of, handle_of, make_accounts, measure_footprint
+from benchmarks.memory import OpenStores, measure_open_stores
 from benchmarks.retention import RetentionFigures, measure_retention
 from benchmarks.seed import COLLECTION, RequestFailed, rkeys_of
 from benchmarks.servers import (
@@ -82,6 +83,8 @@ class AccountFigures:
     """What is done once, by its title."""
     asked: dict[str, Answers] = field(default_factory=dict)
     """Requests, by their title."""
+    stores: OpenStores | None = None
+    """What many open stores take."""
     retention: RetentionFigures | None = None
     """The deletion of all events."""
 
@@ -121,6 +124,8 @@ def measure_directory(figures: AccountFigures, data: Path) -> None:
     with running(launch) as server:
         for title, answers in _ask(server, figures.accounts):
             figures.asked[title] = answers
+    with running(launch) as server:
+        figures.stores = _read_many(server, figures.accounts)
     note["pds account list"] = _command(launch, "account", "list")
     note["pds doctor --offline"] = _command(launch, "doctor", "--offline")
     note["start after kill -9"] = _start_after_crash(launch)
@@ -179,11 +184,7 @@ def _first_copy(data: Path, accounts: int) -> Took:
 def _ask(server: Server, accounts: int) -> Iterator[tuple[str, Answers]]:
     """Send requests of each kind about accounts at random."""
     some = random.Random(accounts).sample(range(accounts), min(_ASKED, accounts // 2))
-    rkey = rkeys_of(1)[0]
-    records = [
-        _xrpc("com.atproto.repo.getRecord", repo=did_of(n), collection=COLLECTION, rkey=rkey)
-        for n in some
-    ]
+    records = [_record_of(n) for n in some]
     with closing(_Client(server)) as client:
         yield COLD, client.ask(records)
         yield WARM, client.ask(records)
@@ -202,6 +203,23 @@ def _ask(server: Server, accounts: int) -> Iterator[tuple[str, Answers]]:
             paths = [f"/admin/accounts?{urlencode({'q': word})}" for word in words]
             yield f"/admin/accounts, by {kind}", client.ask(paths)
         yield "/admin", client.ask(["/admin"] * len(some))
+
+
+def _read_many(server: Server, accounts: int) -> OpenStores:
+    """Read accounts at random, most of them, if there are not too many."""
+    numbers = random.Random(1).sample(range(accounts), accounts)
+    with closing(_Client(server)) as client:
+        client.request(_record_of(numbers.pop()))  # Loads what any first request loads.
+        return measure_open_stores(server.pid, [*map(_record_of, numbers)], client.request)
+
+
+def _record_of(number: int) -> str:
+    return _xrpc(
+        "com.atproto.repo.getRecord",
+        repo=did_of(number),
+        collection=COLLECTION,
+        rkey=rkeys_of(1)[0],
+    )
 
 
 def _pages_of_repos(client: _Client) -> Iterator[str]:

@@ -29,7 +29,7 @@ Synchronous: TypeAlias = Literal["NORMAL", "FULL"]
 
 STATEMENT_CACHE: Final = 64
 """Prepared statements kept per connection; more than any one package uses."""
-_USES: Final = ((None,),) * STATEMENT_CACHE
+_USES: Final = ((),) * STATEMENT_CACHE
 
 
 @dataclass(slots=True)
@@ -170,7 +170,7 @@ class Database:
         """
         try:
             # apsw drops the statement that was used least recently for each use of another one.
-            self.connection.executemany("SELECT ?", _USES).fetchall()
+            self.connection.executemany("SELECT 1 WHERE 0", _USES).fetchall()
             self.connection.release_memory()
             unmap_pages(self.connection)
         except apsw.Error as exc:

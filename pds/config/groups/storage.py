@@ -34,7 +34,7 @@ class DatabaseSettings(Group):
         description="Actor stores; actors in the data directory if unset",
     )
     actor_store_cache_size: int = Field(
-        30_000,
+        10_000,
         alias="PDS_ACTOR_STORE_CACHE_SIZE",
         description="Actor stores kept open; fewer if memory or open files are scarce",
     )
