@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,3 +39,25 @@ def faults(browser: Browser, axe: Path, *expected: str) -> list[str]:
         found.append("the page is wider than the screen")
     found += browser.complaints()
     return [each for each in found if not any(text in each for text in expected)]
+
+
+@dataclass
+class Audit:
+    """Looks at one page after another."""
+
+    browser: Browser
+    axe: Path
+    found: dict[str, list[str]] = field(default_factory=dict)
+    """What was found, by the heading of the page."""
+
+    def look(self, title: str, *expected: str) -> None:
+        """Look at the page, which has this heading: see `faults`."""
+        assert heading(self.browser) == title, self.browser.evaluate("document.body.innerText")
+        complaints = faults(self.browser, self.axe, *expected)
+        if complaints:
+            self.found[title] = complaints
+
+
+def heading(browser: Browser) -> Any:
+    """The heading of the page that a browser shows."""
+    return browser.evaluate("document.querySelector('h1')?.textContent")

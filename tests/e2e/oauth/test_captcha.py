@@ -20,8 +20,8 @@ import pyotp
 import pytest
 
 from tests.browser import Browser, find_browser
-from tests.e2e.oauth.screens import PHONE, faults, show_on
-from tests.e2e.oauth.test_passkeys import add_authenticator, heading
+from tests.e2e.oauth.screens import PHONE, faults, heading, show_on
+from tests.e2e.oauth.test_passkeys import add_authenticator
 from tests.e2e.oauth.test_sign_up_pages import keep_picture
 from tests.processes import DevServer
 from tests.tls import certificate_of

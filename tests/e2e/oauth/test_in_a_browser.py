@@ -15,7 +15,7 @@ import pytest
 from tests.browser import Browser
 from tests.e2e.oauth.conftest import sessions_of
 from tests.e2e.oauth.installed import node
-from tests.e2e.oauth.screens import DESKTOP, PHONE, faults, show_on
+from tests.e2e.oauth.screens import DESKTOP, PHONE, Audit, heading, show_on
 from tests.e2e.sdk import Person
 from tests.pds.web.oauth.app_client import s256
 from tests.processes import DevServer, free_port
@@ -68,10 +68,6 @@ def request_url(server: DevServer, redirect_uri: str, **more: str) -> str:
 
 def wait_for_text(browser: Browser, text: str) -> None:
     browser.wait_until(f"document.body.innerText.includes({json.dumps(text)})")
-
-
-def heading(browser: Browser) -> Any:
-    return browser.evaluate("document.querySelector('h1')?.textContent")
 
 
 @pytest.mark.parametrize(
@@ -141,33 +137,26 @@ def test_axe_finds_nothing_on_any_page(
     scheme: str,
 ) -> None:
     show_on(fresh, screen, scheme)
-    found: dict[str, list[str]] = {}
-
-    def look(title: str, *expected: str) -> None:
-        assert heading(fresh) == title
-        complaints = faults(fresh, clients / _AXE, *expected)
-        if complaints:
-            found[title] = complaints
-
+    audit = Audit(fresh, clients / _AXE)
     uri = "http://127.0.0.1:1/callback"
     fresh.open(request_url(server, uri, login_hint=alice.handle))
-    look("Sign in to localhost PDS")
+    audit.look("Sign in to localhost PDS")
     fresh.type("#password", "wrong")
     fresh.follow("Sign in")
-    look("Sign in to localhost PDS", "status of 400")
+    audit.look("Sign in to localhost PDS", "status of 400")
     fresh.type("#password", alice.password)
     fresh.click("Remember this account on this device")
     fresh.follow("Sign in")
-    look("Allow An app on this device to use your account?")
+    audit.look("Allow An app on this device to use your account?")
     for brand in ("gold", "#767676", "#0000ff"):
         # A colour that the operator may choose.
         fresh.evaluate(f"document.documentElement.style.setProperty('--brand', '{brand}')")
-        look("Allow An app on this device to use your account?")
+        audit.look("Allow An app on this device to use your account?")
     fresh.open(request_url(server, uri))
-    look("Choose an account")
+    audit.look("Choose an account")
     fresh.open(f"{server.url}/oauth/authorize?client_id=http://localhost&request_uri=unknown")
-    look("This does not work", "status of 400")
-    assert found == {}
+    audit.look("This does not work", "status of 400")
+    assert audit.found == {}
 
 
 @pytest.mark.parametrize("scripts", [True, False])

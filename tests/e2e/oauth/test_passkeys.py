@@ -11,7 +11,7 @@ import pyotp
 import pytest
 
 from tests.browser import Browser
-from tests.e2e.oauth.screens import DESKTOP, PHONE, faults, show_on
+from tests.e2e.oauth.screens import DESKTOP, PHONE, Audit, heading, show_on
 from tests.e2e.sdk import Person
 from tests.processes import DevServer
 
@@ -47,10 +47,6 @@ def sign_in(browser: Browser, server: DevServer, person: Person) -> None:
     browser.type("#username", person.handle)
     browser.type("#password", person.password)
     browser.follow("Sign in")
-
-
-def heading(browser: Browser) -> Any:
-    return browser.evaluate("document.querySelector('h1')?.textContent")
 
 
 def sign_out(browser: Browser) -> None:
@@ -104,38 +100,31 @@ def test_axe_finds_nothing_on_the_pages_of_second_factors(
     scheme: str,
 ) -> None:
     show_on(phone, screen, scheme)
-    found: dict[str, list[str]] = {}
-
-    def look(title: str, *expected: str) -> None:
-        assert heading(phone) == title
-        complaints = faults(phone, clients / _AXE, *expected)
-        if complaints:
-            found[title] = complaints
-
+    audit = Audit(phone, clients / _AXE)
     sign_in(phone, server, alice)
-    look("Second factors")
+    audit.look("Second factors")
     phone.follow("Set up an app")
-    look("Set up an authenticator app")
+    audit.look("Set up an authenticator app")
     assert phone.evaluate("document.querySelector('.code svg').clientWidth") > 100
     secret = re.sub(r"\s", "", phone.evaluate("document.querySelector('code').textContent"))
     phone.type("#code", "12345")
     phone.follow("Set up")
-    look("Set up an authenticator app", "status of 400")
+    audit.look("Set up an authenticator app", "status of 400")
     phone.type("#code", pyotp.TOTP(secret).now())
     phone.follow("Set up")
-    look("Your recovery codes")
+    audit.look("Your recovery codes")
     code = phone.evaluate("document.querySelector('code').textContent")
     sign_out(phone)
     sign_in(phone, server, alice)
-    look("One more step")
+    audit.look("One more step")
     phone.type("#code", "wrong")
     phone.follow("Continue")
-    look("One more step", "status of 400")
+    audit.look("One more step", "status of 400")
     phone.type("#code", code)
     phone.click("Do not ask again in this browser for 30 days")
     phone.follow("Continue")
     phone.type("#name", "Key")
     phone.follow("Add a passkey")
-    look("Second factors")
+    audit.look("Second factors")
     assert "Trusted browsers" in shown(phone)
-    assert found == {}
+    assert audit.found == {}

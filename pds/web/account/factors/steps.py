@@ -51,13 +51,18 @@ class FactorSteps:
 
     async def turn_on_mail(self, visit: Visit, person: Person, _form: Form) -> web.StreamResponse:
         """Turn codes by mail on."""
+        did = person.account.did
         try:
-            await self._factors.turn_on_mail(person.account.did)
+            await self._factors.turn_on_mail(did)
         except SecondFactorError as exc:
             problem = problem_of(visit, exc)
             return self._overview.page(visit, person, problem=problem, about="mail")
         self._tell(person, FactorChange.MAIL_ON)
-        return visit.redirect(FACTORS_PATH, visit.gettext("Codes by mail are turned on."))
+        has_codes = self._factors.of(did).recovery_codes > 0
+        codes = () if has_codes else await self._factors.renew_recovery_codes(did)
+        return self._overview.after(
+            visit, person, codes, visit.gettext("Codes by mail are turned on.")
+        )
 
     async def turn_off_mail(self, visit: Visit, person: Person, _form: Form) -> web.StreamResponse:
         """Turn codes by mail off."""

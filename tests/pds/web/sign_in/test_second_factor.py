@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -159,7 +160,7 @@ async def test_a_passkey_signs_in_without_the_password(pds: Pds, alice: Account)
 async def test_a_passkey_of_a_taken_down_account_opens_nothing(pds: Pds, alice: Account) -> None:
     passkey = await set_up_passkey(pds, alice)
     browser, page = await begin(pds)
-    pds.ctx.accounts.db.run("UPDATE actor SET takedownRef = 'x' WHERE did = ?", (alice.did,))
+    await takedown(pds, Did(alice.did))
     form = replace(page.form("/sign-in"), action="/oauth/authorize/passkey")
     refused = await browser.send(form, answer=passkey.get(options_of(page)))
     assert (refused.status, "taken down" in refused.text) == (400, True)
@@ -181,32 +182,34 @@ async def test_what_waits_is_for_one_browser_and_a_quarter_of_an_hour(
     assert "sign in again" in (await thief.send(step(other), code=codes[0])).text
 
 
-async def test_a_new_password_ends_what_waits(pds: Pds, alice: Account) -> None:
-    _, codes = await set_up_app(pds, alice)
-    browser, page = await wait_for_factor(pds, alice)
-    await pds.ctx.accounts.passwords.update(Did(alice.did), "another-password")
-    refused = await browser.send(step(page), code=codes[0])
-    assert (refused.status, "This password is wrong." in refused.text) == (400, True)
+async def new_password(pds: Pds, did: Did) -> None:
+    await pds.ctx.accounts.passwords.update(did, "another-password")
 
 
-async def test_an_account_that_is_taken_down_meanwhile_is_not_signed_in(
-    pds: Pds, alice: Account
+async def takedown(pds: Pds, did: Did) -> None:
+    pds.ctx.accounts.db.run("UPDATE actor SET takedownRef = 'x' WHERE did = ?", (did,))
+
+
+async def deletion(pds: Pds, did: Did) -> None:
+    await pds.ctx.accounts.delete_account(did)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (new_password, "This password is wrong."),
+        (takedown, "taken down"),
+        (deletion, "sign in again"),
+    ],
+)
+async def test_what_befalls_the_account_meanwhile_ends_what_waits(
+    pds: Pds, alice: Account, change: Callable[[Pds, Did], Awaitable[None]], said: str
 ) -> None:
     _, codes = await set_up_app(pds, alice)
     browser, page = await wait_for_factor(pds, alice)
-    pds.ctx.accounts.db.run("UPDATE actor SET takedownRef = 'x' WHERE did = ?", (alice.did,))
+    await change(pds, Did(alice.did))
     refused = await browser.send(step(page), code=codes[0])
-    assert (refused.status, "taken down" in refused.text) == (400, True)
-
-
-async def test_an_account_that_is_deleted_meanwhile_is_not_signed_in(
-    pds: Pds, alice: Account
-) -> None:
-    _, codes = await set_up_app(pds, alice)
-    browser, page = await wait_for_factor(pds, alice)
-    await pds.ctx.accounts.delete_account(Did(alice.did))
-    refused = await browser.send(step(page), code=codes[0])
-    assert (refused.status, "sign in again" in refused.text) == (400, True)
+    assert (refused.status, said in refused.text) == (400, True)
 
 
 async def test_a_factor_that_was_removed_meanwhile_is_not_asked_for_again(

@@ -108,6 +108,11 @@ async def test_mailed_codes_need_a_confirmed_address(pds: Pds, alice: Account) -
     assert (refused.status, "Confirm your e-mail address" in refused.text) == (400, True)
     await confirm_address(pds, alice)
     page = await browser.open(PATH)
+    shown = await browser.send(page.form("/mail/on"))
+    assert "Codes by mail are turned on." in shown.text
+    codes = recovery_codes_on(shown)
+    # Whose mailbox is lost signs in with one of them.
+    assert (await log_in(pds, alice, authFactorToken=codes[0])).status == 200
     page = await follow(browser, await browser.send(page.form("/mail/on")))
     assert "Codes by mail are turned on." in page.text
     page = await follow(browser, await browser.send(page.form("/mail/off")))
