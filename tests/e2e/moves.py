@@ -69,9 +69,10 @@ class Host:
         found = self.rows(sql, did)
         return str(found[0][0]) if found else ""
 
-    async def get(self, nsid: str, **params: str) -> Any:
+    async def get(self, nsid: str, auth: dict[str, str] | None = None, **params: str) -> Any:
         """Call a query that must succeed: its JSON, or its bytes."""
-        async with self.http.get(f"{self.url}/xrpc/{nsid}", params=params) as response:
+        url = f"{self.url}/xrpc/{nsid}"
+        async with self.http.get(url, headers=auth, params=params) as response:
             is_json = response.content_type == "application/json"
             answer = await response.json() if is_json else await response.read()
             assert response.status == 200, answer
@@ -161,22 +162,16 @@ class TwoHosts:
             got = await self.new.get("com.atproto.sync.getBlob", did=mover.did, cid=cid)
             assert got == data
         auth = await self.new.sign_in(mover.did, NEW_PASSWORD)
-        status = await self._status(auth)
+        status = await self.new.get("com.atproto.server.checkAccountStatus", auth)
         assert (status["activated"], status["validDid"]) == (True, True)
         assert status["importedBlobs"] == status["expectedBlobs"] == len(mover.blobs)
-        url = f"{self.new.url}/xrpc/app.bsky.actor.getPreferences"
-        async with self.new.http.get(url, headers=auth) as response:
-            assert (await response.json())["preferences"] == _PREFERENCES
+        kept = await self.new.get("app.bsky.actor.getPreferences", auth)
+        assert kept["preferences"] == _PREFERENCES
         state = await self.old.get("com.atproto.sync.getRepoStatus", did=mover.did)
         assert (state["active"], state.get("status")) == (False, "deactivated")
         for host in (self.old, self.new):
             assert len(host.rows("SELECT did FROM account")) == 1
             assert host.rows("SELECT kind FROM holdfast_journal") == []
-
-    async def _status(self, auth: dict[str, str]) -> Any:
-        url = f"{self.new.url}/xrpc/com.atproto.server.checkAccountStatus"
-        async with self.new.http.get(url, headers=auth) as response:
-            return await response.json()
 
 
 @asynccontextmanager
