@@ -127,8 +127,14 @@ async def test_the_last_page_of_a_list_costs_as_little_as_the_first(accounts: Ac
 
 def instructions_of(db: Database, read: Callable[[], object]) -> int:
     """How many instructions SQLite runs, to the next hundred."""
-    seen = []
-    db.connection.set_progress_handler(lambda: bool(seen.append(1)), 100)
+    hundreds = 0
+
+    def count() -> bool:
+        nonlocal hundreds
+        hundreds += 1
+        return False  # Go on.
+
+    db.connection.set_progress_handler(count, 100)
     read()
     db.connection.set_progress_handler(None)
-    return 100 * len(seen)
+    return 100 * hundreds
