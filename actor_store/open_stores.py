@@ -179,7 +179,11 @@ class OpenStores:
         stores[did] = store
         if len(stores) > most:
             did, store = stores.popitem(last=False)
-            store.db.release_memory()
+            try:
+                store.db.release_memory()
+            except DatabaseError as exc:
+                # It must not fail the request for another actor; the next use will tell.
+                logger.warning("releasing memory of %s failed: %s", store.db.path, exc)
             self._idle[did] = store
 
     def _close_oldest(self) -> None:
