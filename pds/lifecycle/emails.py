@@ -1,4 +1,4 @@
-"""Changing the e-mail address of an account, for clients and on pages.
+"""Changing and confirming the e-mail address of an account, for clients and on pages.
 
 Codes by mail go on to the address that the owner is known to read until the new one is confirmed.
 """
@@ -13,6 +13,7 @@ from pds.accounts.errors import TokenRequired
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
     from pds.context import AppContext
+    from repo.syntax import Did
 
 
 def needs_leave(ctx: AppContext, account: ActorAccount) -> bool:
@@ -21,6 +22,12 @@ def needs_leave(ctx: AppContext, account: ActorAccount) -> bool:
         return False
     mails_codes = ctx.second_factors.mailed.since(account.did) is not None
     return mails_codes or account.email_confirmed_at is not None
+
+
+async def confirm_address(ctx: AppContext, did: Did, email: str, token: str) -> None:
+    """Mark the address of the account as confirmed. Raises what `Emails.confirm` raises."""
+    await ctx.accounts.emails.confirm(did, email, token)
+    await ctx.second_factors.forget_kept_address(did)
 
 
 async def change_email(

@@ -165,9 +165,13 @@ class SecondFactors:
         if self.mails(account.did):
             self.addresses.keep(account, instead_of=instead_of)
 
+    async def forget_kept_address(self, did: Did) -> None:
+        """Mail codes to the address of an account, which is confirmed now. May be repeated."""
+        await write(self._db, lambda: self.addresses.remove(did))
+
     async def turn_off_mail(self, did: Did) -> None:
         """Turn codes by mail off. May be repeated."""
-        await self._remove(did, lambda: self._forget_mail(did))
+        await self._remove(did, lambda: self.mailed.turn_off(did))
 
     async def remove_app(self, did: Did) -> None:
         """Forget the authenticator app. May be repeated."""
@@ -186,14 +190,10 @@ class SecondFactors:
 
         def reset() -> None:
             self.apps.remove(did)
-            self._forget_mail(did)
+            self.mailed.turn_off(did)
             self.passkeys.remove_all(did)
 
         await self._remove(did, reset)
-
-    def _forget_mail(self, did: Did) -> None:
-        self.mailed.turn_off(did)
-        self.addresses.remove(did)
 
     def _take_long(self, did: Did, code: str) -> bool:
         if self._recovery.take(did, code):

@@ -11,7 +11,7 @@ from pds.accounts.errors import NoEmailAddress, TokenRequired, UnknownAccount
 from pds.accounts.scopes import FULL
 from pds.context import AppContext
 from pds.lifecycle.acting import get_acting_account
-from pds.lifecycle.emails import change_email, needs_leave
+from pds.lifecycle.emails import change_email, confirm_address, needs_leave
 from pds.lifecycle.mailed_tokens import send_token
 from pds.lifecycle.second_factors import FactorChange, tell_owner
 from pds.rate_limits.limit import DAY_S, HOUR_S, by_did
@@ -50,7 +50,7 @@ async def request_email_confirmation(call: XrpcCall) -> Answer:
 async def confirm_email(call: XrpcCall) -> Answer:
     """com.atproto.server.confirmEmail"""
     body = call.body
-    await call.ctx.accounts.emails.confirm(call.user.did, body["email"], body["token"])
+    await confirm_address(call.ctx, call.user.did, body["email"], body["token"])
     return None
 
 

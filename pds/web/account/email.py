@@ -9,7 +9,7 @@ from aiohttp import web
 from pds.accounts.email_rules import check_email
 from pds.accounts.email_tokens import EmailTokenPurpose
 from pds.accounts.errors import AccountError
-from pds.lifecycle.emails import change_email, needs_leave
+from pds.lifecycle.emails import change_email, confirm_address, needs_leave
 from pds.lifecycle.mailed_tokens import send_token
 from pds.mail.message import InvalidMail
 from pds.mail.transport import MailNotSent
@@ -59,8 +59,8 @@ async def _send(visit: Visit, person: Person, purpose: EmailTokenPurpose) -> web
 async def _confirm(visit: Visit, person: Person, form: Form) -> web.StreamResponse:
     account = person.account
     try:
-        await visit.site.ctx.accounts.emails.confirm(
-            account.did, account.email or "", form.text("code").strip()
+        await confirm_address(
+            visit.site.ctx, account.did, account.email or "", form.text("code").strip()
         )
     except AccountError as exc:
         return _page(visit, person, problem=problem_of(exc, visit.language))

@@ -254,6 +254,7 @@ async def test_codes_go_to_the_old_address_until_the_new_one_is_confirmed(
     assert (await log_in(pds, alice)).error == REQUIRED
     assert mails[-1].to == alice.email
     await confirm(pds, alice, "right@example.com")
+    assert pds.ctx.accounts.db.value("SELECT count(*) FROM holdfast_kept_address") == 0
     assert (await log_in(pds, alice)).error == REQUIRED
     assert mails[-1].to == "right@example.com"
 
@@ -305,6 +306,18 @@ async def test_where_it_is_required_a_mistyped_address_can_be_corrected_before_i
     assert (await update(pds, alice, email="right@example.com")).status == 200
     assert (await log_in(pds, alice)).error == REQUIRED
     assert mails[-1].to == "right@example.com"
+
+
+@pytest.mark.usefixtures("required")
+async def test_where_it_is_required_codes_that_are_turned_off_go_to_the_old_address_too(
+    pds: Pds, alice: Account, mails: list[Mail]
+) -> None:
+    await turn_on_mail(pds, alice)
+    await pds.post("com.atproto.server.requestEmailUpdate", headers=alice.auth)
+    new = {"email": "mistyped@example.com", "token": await pds_token(pds, alice)}
+    assert (await update(pds, alice, **new, emailAuthFactor=False)).status == 200
+    assert (await log_in(pds, alice)).error == REQUIRED
+    assert mails[-1].to == alice.email
 
 
 @pytest.mark.usefixtures("required")

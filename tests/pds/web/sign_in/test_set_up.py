@@ -111,6 +111,20 @@ async def test_the_pages_left_behind_in_a_browser_sign_nobody_in_later(pds: Pds)
     assert (await browser.open("/account")).status == 303
 
 
+async def test_a_form_of_the_step_is_for_one_browser_and_account(pds: Pds) -> None:
+    _, page = await signed_up(pds)
+    waiting = dict(page.form("/set-up/app").fields)["waiting"]
+    thief = Browser(pds)
+    page = await thief.open("/account/sign-up")
+    values = {**CAROL, "handle": "mallory", "email": "mallory@example.com"}
+    page = await thief.send(page.form("/sign-up"), **values)
+    code = pyotp.TOTP(secret_on(page)).now()
+    for forged in (waiting, "", "x"):
+        refused = await thief.send(page.form("/set-up/app"), waiting=forged, code=code)
+        assert (refused.status, "sign in again" in refused.text) == (400, True)
+    assert not pds.ctx.second_factors.of(Did(carol(pds).did)).any
+
+
 async def test_who_was_asked_for_a_factor_at_a_sign_in_cannot_set_one_up_instead(
     pds: Pds, alice: Account
 ) -> None:
