@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,7 +83,7 @@ class Host:
         self, nsid: str, auth: dict[str, str] | None = None, data: Any = None, **body: Any
     ) -> Any:
         """Call a procedure that must succeed."""
-        content: dict[str, Any] = {"json": body} if body else {"data": data}
+        content: dict[str, Any] = {"json": body} if body else {"data": data and BytesIO(data)}
         kind = {} if data is None else {"Content-Type": "image/png"}
         headers = {**(auth or {}), **kind}
         url = f"{self.url}/xrpc/{nsid}"
@@ -176,15 +177,20 @@ class TwoHosts:
 
 @asynccontextmanager
 async def two_hosts(
-    forking: Zygote, root: Path, *, plc_at_old: bool = True, **more: dict[str, str]
+    forking: Zygote,
+    root: Path,
+    *,
+    plc_at_old: bool = True,
+    old: dict[str, str] | None = None,
+    new: dict[str, str] | None = None,
 ) -> AsyncIterator[TwoHosts]:
-    """Two servers that have yet to be started. `more` are settings of `old` and of `new`."""
+    """Two servers that have yet to be started. `old` and `new` are more settings of them."""
     # A connection that is kept would lead to a server that has ended since.
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as http:
         plc_port = free_port()
         made = []
-        for name, domain in (("old", ".test"), ("new", ".new.test")):
+        for name, domain, more in (("old", ".test", old), ("new", ".new.test", new)):
             has_directory = (name == "old") == plc_at_old
             ports = free_port(), plc_port if has_directory else free_port()
             server = ForkedServer(forking, root / name, *ports)
@@ -192,11 +198,13 @@ async def two_hosts(
                 "PDS_DID_PLC_URL": f"http://localhost:{plc_port}",
                 "PDS_SERVICE_DID": f"did:web:{name}.example",
                 "PDS_SERVICE_HANDLE_DOMAINS": domain,
-                **more.get(name, {}),
+                **(more or {}),
             }
             made.append(Host(server, http, env))
         yield TwoHosts(*made)
         for host in made:
+            if host.server.process is None:
+                continue
             host.server.stop()
             assert "Traceback" not in host.server.log(), host.server.log()
 

@@ -1,4 +1,4 @@
-"""The pages for moving in Chromium: on two screens, light and dark, for all people."""
+"""The pages for moving in and out in Chromium: on two screens, light and dark, for all people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Final
 
 import pytest
 
+from pds.accounts.moves import Move
 from repo.cid import Cid
+from repo.syntax import Did
 from tests.browser import Browser, find_browser
 from tests.e2e.conftest import clients
 from tests.e2e.oauth.screens import DESKTOP, PHONE, faults, show_on
@@ -48,7 +50,7 @@ def look(browser: Browser, axe: Path, name: str) -> list[str]:
     return found
 
 
-async def test_all_people_can_use_the_pages(
+async def test_all_people_can_use_the_pages_for_moving_in(
     two: TwoServers, mover: Account, browser: Browser, clients: Path
 ) -> None:
     axe = clients / _AXE
@@ -90,4 +92,93 @@ async def test_all_people_can_use_the_pages(
     await asyncio.to_thread(reach_code)
     await asyncio.to_thread(move)
     assert two.new.ctx.accounts.get_account(mover.did).active
+    assert found == []
+
+
+async def test_all_people_can_use_the_pages_for_moving_out(
+    two: TwoServers,
+    mover: Account,
+    browser: Browser,
+    clients: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    axe = clients / _AXE
+    cids = await two.publish(mover)
+    await two.old.ctx.blob_store.delete(mover.did, [Cid.parse(cids[0])])
+    found: list[str] = []
+
+    def see(name: str) -> None:
+        found.extend(look(browser, axe, f"out-{name}"))
+
+    def fill(name: str, value: str) -> None:
+        browser.evaluate(f"document.getElementById('{name}').value = ''")
+        browser.type(f"#{name}", value)
+
+    def reach_copy() -> None:
+        browser.open(f"{two.old.public_url}/account/sign-in?next=/migrate/out")
+        fill("username", mover.handle)
+        fill("password", mover.password)
+        browser.follow("Sign in")
+        see("server")
+        fill("server", "no server")
+        browser.follow("Go on")
+        see("no-server")
+        fill("server", two.new.public_url)
+        browser.follow("Go on")
+        see("details")
+        fill("handle", "no.such.example")
+        fill("password", NEW_PASSWORD)
+        browser.follow("Copy the account there")
+        see("refused")
+        fill("handle", "mover.new.test")
+        fill("password", NEW_PASSWORD)
+        browser.follow("Copy the account there")
+        see("copying")
+
+    def reach_code() -> None:
+        browser.open(f"{two.old.public_url}/migrate/move")
+        see("review")
+        browser.evaluate("document.querySelector('[name=accept]').click()")
+        browser.follow("Send the mail with the code")
+        see("last-question")
+        fill("code", "AAAAA-AAAAA")
+        browser.evaluate("document.querySelector('[name=sure]').click()")
+        browser.follow("Move the account now")
+        see("wrong-code")
+        with monkeypatch.context() as patch:
+            patch.setattr(Move, "is_plc", property(lambda _: False))
+            browser.open(f"{two.old.public_url}/migrate/move")
+            see("document")
+
+    def move() -> None:
+        browser.open(f"{two.old.public_url}/migrate/move")
+        fill("code", two.code)
+        browser.evaluate("document.querySelector('[name=sure]').click()")
+        browser.follow("Move the account now")
+        see("done")
+
+    def come_back() -> None:
+        """The new server sends it back to this one, which has a copy."""
+        browser.open(f"{two.new.public_url}/account/sign-in?next=/migrate/out")
+        fill("username", mover.did)
+        fill("password", NEW_PASSWORD)
+        browser.follow("Sign in")
+        fill("server", two.old.public_url)
+        browser.follow("Go on")
+        fill("password", "another password")
+        browser.follow("Copy the account there")
+        see("former")
+        fill("password", mover.password)
+        browser.follow("Copy the account there")
+        see("former-factor")
+
+    await asyncio.to_thread(reach_copy)
+    await settled(two.old)
+    await asyncio.to_thread(reach_code)
+    await asyncio.to_thread(move)
+    assert two.new.ctx.accounts.get_account(mover.did).active
+    db = two.old.ctx.accounts.db
+    db.run("UPDATE account SET emailConfirmedAt = '2026-01-01' WHERE did = ?", (mover.did,))
+    await two.old.ctx.second_factors.turn_on_mail(Did(mover.did))
+    await asyncio.to_thread(come_back)
     assert found == []
