@@ -80,12 +80,17 @@ def list_accounts(
     created_at, _, did = after.partition(" ")
     # States have no index, so the rows are limited before they are chosen from.
     examined = limit if state == "all" else EXAMINED
-    rows = [account_of(row) for row in db.all(_NEWEST, (created_at or _LAST, did, examined + 1))]
-    found = [each for each in rows[:examined] if state in ("all", each.status.value)]
-    if len(found) > limit:
-        return AccountPage(tuple(found[:limit]), _key_of(found[limit - 1]))
-    if len(rows) > examined:
-        return AccountPage(tuple(found), _key_of(rows[examined - 1]), len(found) < limit)
+    found: list[ActorAccount] = []
+    last = after
+    for number, row in enumerate(db.iter(_NEWEST, (created_at or _LAST, did, examined + 1))):
+        if number == examined:
+            return AccountPage(tuple(found), last, is_partial=len(found) < limit)
+        account = account_of(row)
+        last = _key_of(account)
+        if state in ("all", account.status.value):
+            if len(found) == limit:
+                return AccountPage(tuple(found), _key_of(found[-1]))
+            found.append(account)
     return AccountPage(tuple(found), None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 
 import pytest
 
@@ -127,14 +128,8 @@ async def test_the_last_page_of_a_list_costs_as_little_as_the_first(accounts: Ac
 
 def instructions_of(db: Database, read: Callable[[], object]) -> int:
     """How many instructions SQLite runs, to the next hundred."""
-    hundreds = 0
-
-    def count() -> bool:
-        nonlocal hundreds
-        hundreds += 1
-        return False  # Go on.
-
-    db.connection.set_progress_handler(count, 100)
+    calls = count(1)
+    db.connection.set_progress_handler(lambda: next(calls) < 0, 100)
     read()
     db.connection.set_progress_handler(None)
-    return 100 * hundreds
+    return 100 * next(calls)

@@ -9,15 +9,17 @@ from database.opening import open_database
 from pds.doctor.event_log import find_last_rev, read_event_log
 from pds.lifecycle.states import deactivate
 from repo.syntax import Did
-from sequencer.retention import KeptEvents, Retention
 from tests.pds.conftest import Pds, start_pds
 from tests.pds.events import kinds_of, read_events
+from tests.pds.metrics.scrape import scrape
 from tests.pds.recovery.test_start import mark_as_crashed
+
+DAY = {"PDS_EVENT_RETENTION_DAYS": "1"}
 
 
 async def test_a_crash_is_recovered_from_without_events_for_what_is_known(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        pds = await start_pds(stack, tmp_path, {})
+        pds = await start_pds(stack, tmp_path, DAY)
         alice, bob = await pds.create_account("alice"), await pds.create_account("bob")
         await pds.create_record(alice, "com.example.note", {"text": "old"})
         await deactivate(pds.ctx, Did(bob.did))
@@ -25,19 +27,19 @@ async def test_a_crash_is_recovered_from_without_events_for_what_is_known(tmp_pa
         await pds.create_account("carol")
         mark_as_crashed(pds)
     async with AsyncExitStack() as stack:
-        pds = await start_pds(stack, tmp_path, {})
+        pds = await start_pds(stack, tmp_path, DAY)
         assert pds.ctx.event_log.run.was_unclean
         assert kinds_of(read_events(pds)) == ["account", "identity", "account", "append", "sync"]
 
 
 async def test_a_commit_that_the_store_has_lost_is_missed(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        pds = await start_pds(stack, tmp_path, {})
+        pds = await start_pds(stack, tmp_path, DAY)
         alice = await pds.create_account("alice")
         store = pds.ctx.actor_store.layout.store(alice.did)
     older = store.read_bytes()
     async with AsyncExitStack() as stack:
-        pds = await start_pds(stack, tmp_path, {})
+        pds = await start_pds(stack, tmp_path, DAY)
         await pds.create_record(alice, "com.example.note", {"text": "lost"})
         lost_rev = pds.ctx.sequencer.log.last_rev_of(alice.did)
         await pds.create_account("bob")
@@ -45,7 +47,7 @@ async def test_a_commit_that_the_store_has_lost_is_missed(tmp_path: Path) -> Non
         mark_as_crashed(pds)
     store.write_bytes(older)
     async with AsyncExitStack() as stack:
-        pds = await start_pds(stack, tmp_path, {})
+        pds = await start_pds(stack, tmp_path, DAY)
         event = read_events(pds)[-1]
         assert (event.did, event.kind) == (alice.did, "sync")
         assert lost_rev is not None
@@ -54,7 +56,7 @@ async def test_a_commit_that_the_store_has_lost_is_missed(tmp_path: Path) -> Non
 
 async def test_doctor_finds_stores_and_log_in_agreement(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        pds = await start_pds(stack, tmp_path, {})
+        pds = await start_pds(stack, tmp_path, DAY)
         alice = await pds.create_account("alice")
         await pds.create_account("bob")
         await delete_old_events(pds)
@@ -69,8 +71,9 @@ async def test_doctor_finds_stores_and_log_in_agreement(tmp_path: Path) -> None:
 
 async def delete_old_events(pds: Pds) -> int:
     """Let all events be older than a day, and delete what retention would."""
-    ctx = pds.ctx
-    path = ctx.settings.sequencer_db_path
-    with closing(open_database(path)) as db:
+    with closing(open_database(pds.ctx.settings.sequencer_db_path)) as db:
         db.run("UPDATE repo_seq SET sequencedAt = '2026-01-01T00:00:00.000Z'")
-    return await Retention(ctx.event_log, path, KeptEvents(age_s=86_400)).sweep()
+    assert pds.ctx.retention is not None
+    deleted = await pds.ctx.retention.sweep()
+    assert (await scrape(pds))["events_deleted_total"] == deleted
+    return deleted
