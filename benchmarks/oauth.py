@@ -24,6 +24,7 @@ import orjson
 from benchmarks import load
 from benchmarks.seed import Repo, create_repo, post
 from benchmarks.servers import SECRET, Launch, Server, running
+from database.change_watch import ChangeWatch
 from pds.accounts.access_cutoffs import AccessCutoffs
 from pds.accounts.schema import open_account_database
 from pds.jose.jwk import Jwk
@@ -184,7 +185,7 @@ async def _session(launch: Launch, did: Did, key: ClientKey) -> str:
         return scope
 
     with closing(open_account_database(launch.data / "account.sqlite")) as db:
-        AccessCutoffs(db, {}, clock=time.time)
+        AccessCutoffs(db, ChangeWatch(db), clock=time.time)
         tokens = OAuthTokens(
             db,
             SqliteReplays.in_memory(clock=time.time),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from database.change_watch import ChangeWatch
 from database.connection import Database
 from database.timestamps import Clock
 from pds.accounts.session_tokens import ACCESS_LIFETIME_S
@@ -34,20 +35,25 @@ def read_cutoff(db: Database, did: str) -> int:
 class AccessCutoffs:
     """For accounts with revoked tokens, the Unix second from which issued tokens are valid.
 
-    Such accounts are few, and each entry matters only for the lifetime of an access token.
+    Such accounts are few, and each entry matters only for the lifetime of an access token. They are
+    all in memory, and read again when another process has changed the file.
     """
 
-    def __init__(self, db: Database, valid_from: dict[Did, int], *, clock: Clock) -> None:
-        """Create the table if necessary. `valid_from` mirrors it and is read for each token."""
+    def __init__(self, db: Database, watch: ChangeWatch, *, clock: Clock) -> None:
+        """Create the table if necessary."""
         self._db = db
+        self._watch = watch
         self._clock = clock
-        self._valid_from = valid_from
+        self._valid_from: dict[str, int] = {}
         db.run(_SCHEMA)
-        valid_from.update(db.all("SELECT did, validFrom FROM holdfast_access_cutoff"))
+        watch.on_change(self._read)
 
     def find(self, did: str) -> int:
         """Return the second from which the account's tokens are valid; 0 if all are."""
-        return self._valid_from.get(Did(did), 0)
+        if self._db.connection.in_transaction:
+            return read_cutoff(self._db, did)
+        self._watch.look()
+        return self._valid_from.get(did, 0)
 
     def save(self, did: Did) -> int:
         """Revoke all tokens issued so far, and return the second from which tokens are now valid.
@@ -74,3 +80,6 @@ class AccessCutoffs:
         for other in [did for did, second in self._valid_from.items() if second <= past_s]:
             del self._valid_from[other]
         self._valid_from[did] = valid_from
+
+    def _read(self) -> None:
+        self._valid_from = dict(self._db.all("SELECT did, validFrom FROM holdfast_access_cutoff"))

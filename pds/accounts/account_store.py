@@ -11,6 +11,7 @@ from typing import Any, Final
 from database.connection import Database, array_of
 from pds.accounts.account import ActorAccount
 from pds.accounts.errors import AccountNotFound, NoLogin
+from pds.accounts.kept_accounts import KeptAccounts
 from repo.syntax import Did
 
 COLUMNS: Final = """
@@ -40,29 +41,33 @@ class AccountStore:
     Lookups hide accounts that are taken down or deactivated, unless told to include them.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, kept: KeptAccounts | None = None) -> None:
+        """Read through `kept`, if it is given."""
         self._db = db
+        self._kept = kept
 
     def find(
         self, did: str, *, include_takendown: bool = False, include_deactivated: bool = False
     ) -> ActorAccount | None:
-        """Return the account with a DID. One statement, as every request with a token calls it."""
-        row = self._db.one(_BY_DID, (did,))
-        return _visible(row, include_takendown, include_deactivated)
+        """Return the account with a DID, as every request with a token does."""
+        kept = None if self._kept is None else self._kept.find(did)
+        account = kept or self._read(_BY_DID, did)
+        return _visible(account, include_takendown, include_deactivated)
 
     def find_by_handle(
         self, handle: str, *, include_takendown: bool = False, include_deactivated: bool = False
     ) -> ActorAccount | None:
         """Return the account with a handle, ignoring case."""
-        row = self._db.one(_BY_HANDLE, (handle,))
-        return _visible(row, include_takendown, include_deactivated)
+        kept = None if self._kept is None else self._kept.find_by_handle(handle)
+        account = kept or self._read(_BY_HANDLE, handle)
+        return _visible(account, include_takendown, include_deactivated)
 
     def find_by_email(
         self, email: str, *, include_takendown: bool = False, include_deactivated: bool = False
     ) -> ActorAccount | None:
         """Return the account with an email address, ignoring case."""
-        row = self._db.one(_BY_EMAIL, (email,))
-        return _visible(row, include_takendown, include_deactivated)
+        account = self._read(_BY_EMAIL, email)
+        return _visible(account, include_takendown, include_deactivated)
 
     def get(self, did: str) -> ActorAccount:
         """Return the account with a DID, in any state. Raises `AccountNotFound`."""
@@ -168,13 +173,21 @@ class AccountStore:
         """Set whether the account's new invite codes start disabled."""
         self._db.run("UPDATE account SET invitesDisabled = ? WHERE did = ?", (disabled, did))
 
+    def _read(self, sql: str, sought: str) -> ActorAccount | None:
+        row = self._db.one(sql, (sought,))
+        if row is None:
+            return None
+        account = account_of(row)
+        if self._kept is not None:
+            self._kept.keep(account)
+        return account
+
 
 def _visible(
-    row: tuple[Any, ...] | None, include_takendown: bool, include_deactivated: bool
+    account: ActorAccount | None, include_takendown: bool, include_deactivated: bool
 ) -> ActorAccount | None:
-    if row is None:
+    if account is None:
         return None
-    account = account_of(row)
     if account.takedown_ref is not None and not include_takendown:
         return None
     if account.deactivated_at is not None and not include_deactivated:

@@ -82,7 +82,8 @@ class Accounts(AccountRegister):
         store = self.store
         self._hasher = hasher = PasswordHasher()
 
-        self.access_cutoffs = AccessCutoffs(db, session_tokens.valid_from, clock=clock)
+        self.access_cutoffs = AccessCutoffs(db, self.watch, clock=clock)
+        session_tokens.cutoff_of = self.access_cutoffs.find
         refresh_tokens = RefreshTokens(db, successor_of=session_tokens.successor_of)
         self.app_passwords = AppPasswords(
             db,

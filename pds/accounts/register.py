@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from database.change_watch import ChangeWatch
 from database.connection import Database
 from database.retry import write
 from database.timestamps import Clock, iso_of
@@ -15,6 +16,7 @@ from pds.accounts.account import ActorAccount
 from pds.accounts.account_store import AccountStore
 from pds.accounts.erasure import erase
 from pds.accounts.errors import AccountNotFound
+from pds.accounts.kept_accounts import KeptAccounts
 from pds.accounts.quotas import Quotas
 from pds.accounts.repo_roots import RepoRoots
 from repo.cid import Cid
@@ -28,14 +30,15 @@ class AccountRegister:
         """Take ownership of `db`, which `close` closes."""
         self.db = db
         self._clock = clock
-        self.store = AccountStore(db)
+        self.watch = ChangeWatch(db)
+        self.store = AccountStore(db, KeptAccounts(db, self.watch))
         self.quotas = Quotas(db, self.store)
         self.repo_roots = RepoRoots(db, clock=clock)
 
     def find_account(
         self, identifier: str, *, include_inactive: bool = False
     ) -> ActorAccount | None:
-        """Return the account with a DID or handle; one statement.
+        """Return the account with a DID or handle; one statement at most.
 
         With `include_inactive`, accounts that are taken down or deactivated are found too.
         """

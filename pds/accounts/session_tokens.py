@@ -11,6 +11,7 @@ refresh tokens for the entryway itself.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,8 +84,8 @@ class SessionTokens:
         clock: Clock = time.time,
     ) -> None:
         """Accept the tokens of `issuer` if there is one, and otherwise this server's own."""
-        self.valid_from: Final[dict[Did, int]] = {}
-        """The Unix second from which access tokens are valid, for accounts with revoked ones."""
+        self.cutoff_of: Callable[[str], int] = _no_cutoff
+        """Returns the Unix second from which an account's access tokens are valid, or 0."""
         self._secret = Secret(jwt_secret.encode())
         self._key: VerifyingKey = self._secret if issuer is None else issuer.key
         self._service_did = service_did
@@ -98,7 +99,7 @@ class SessionTokens:
         """Create an access token, valid for two hours."""
         now_s = int(self._clock())
         # Dated ahead if necessary: a cutoff also revokes tokens issued in the same second.
-        issued_at = max(now_s, self.valid_from.get(did, 0))
+        issued_at = max(now_s, self.cutoff_of(did))
         claims = {
             "scope": scope.value,
             "aud": self._service_did,
@@ -147,7 +148,7 @@ class SessionTokens:
 
     def ensure_current(self, did: Did, issued_at: float) -> None:
         """Raise `ExpiredToken` if the account's access tokens of that time are revoked."""
-        if issued_at < self.valid_from.get(did, 0):
+        if issued_at < self.cutoff_of(did):
             raise ExpiredToken("Token has been revoked")
 
     def verify_refresh(self, token: str, *, allow_expired: bool = False) -> RefreshClaims:
@@ -207,6 +208,10 @@ def require_scope(claims: AccessClaims, accepted: frozenset[SessionScope]) -> No
     """Raise `InvalidToken` unless the session's scope is one of `accepted`."""
     if claims.scope not in accepted:
         raise _bad_scope()
+
+
+def _no_cutoff(_did: str) -> int:
+    return 0
 
 
 def _not_verified() -> InvalidToken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal
@@ -94,7 +95,7 @@ class Settings(BaseSettings):
         """Use only what `read_settings` reads, by the reference PDS's rules, not pydantic's."""
         return (init_settings,)
 
-    @property
+    @cached_property
     def hostname(self) -> str:
         """The public host name, in lower case and without a trailing dot."""
         return normal_host(self.service.hostname)
@@ -104,7 +105,7 @@ class Settings(BaseSettings):
         """The address to listen on; empty for all."""
         return self.service.bind_address or address_by_old_name(self.service.host)
 
-    @property
+    @cached_property
     def public_url(self) -> str:
         """The server's base URL, without a trailing slash."""
         if self.hostname == "localhost":
@@ -116,7 +117,7 @@ class Settings(BaseSettings):
         """The host at which relays find the server, with its port unless that is the default."""
         return urlsplit(self.public_url).netloc
 
-    @property
+    @cached_property
     def service_did(self) -> str:
         """The server's DID: the audience of tokens."""
         return self.service.did or f"did:web:{self.hostname}"
@@ -131,7 +132,7 @@ class Settings(BaseSettings):
         """The version that `_health` reports."""
         return self.service.version or metadata.version(DISTRIBUTION)
 
-    @property
+    @cached_property
     def service_handle_domains(self) -> tuple[str, ...]:
         """The domains under which this server provides handles, each with its leading dot.
 

@@ -190,6 +190,12 @@ class Connection(RequestHandler):
         super().resume_writing()
         self._pace.end()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp resumes after each part of a body, and parses nothing once more to do so. Whatever
+        # it pauses, it pauses the transport as well.
+        if self.transport is None or not self.transport.is_reading():
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import hdrs, web
+from aiohttp.web import ContentCoding
 from multidict import CIMultiDict
 
 from identity.resolver import DidResolutionError
 from pds.xrpc.accept_encoding import packing_of
 from pds.xrpc.call import Answer, JsonBytes
+from pds.xrpc.whole_answer import WholeAnswer, lines_of
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -32,7 +34,12 @@ _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 # Copied for each answer, which is cheaper than filling a new one.
 _PUBLIC_JSON: Final = CIMultiDict(_PUBLIC | _JSON)
 _PRIVATE_JSON: Final = CIMultiDict(_PRIVATE | _JSON)
+_PUBLIC_LINES: Final = lines_of(_PUBLIC)
+_PRIVATE_LINES: Final = lines_of(_PRIVATE)
+_JSON_LINE: Final = lines_of(_JSON)
 _COMPRESS_FROM_BYTES: Final = 1024
+_WHOLE_UP_TO_BYTES: Final = 64 * 1024
+"""Joining a head and a longer body would copy much."""
 LARGE_ANSWER_BYTES: Final = 1024 * 1024
 """Larger answers are rare, unless someone means to cause many."""
 _PREFLIGHT_METHODS: Final = "GET,HEAD,PUT,PATCH,POST,DELETE"
@@ -45,9 +52,9 @@ def respond(request: web.Request, answer: Answer, *, private: bool) -> web.Strea
     `private` marks an answer that depends on who asked.
     """
     if isinstance(answer, dict):
-        return json_response(request, orjson.dumps(answer), private=private)
+        return _json_answer(request, orjson.dumps(answer), 200, private=private)
     if isinstance(answer, JsonBytes):
-        return json_response(request, answer.data, private=private, status=answer.status)
+        return _json_answer(request, answer.data, answer.status, private=private)
     response = web.Response() if answer is None else answer
     if not response.prepared:
         if answer is None:
@@ -56,13 +63,31 @@ def respond(request: web.Request, answer: Answer, *, private: bool) -> web.Strea
     return response
 
 
+def _json_answer(
+    request: web.Request, data: bytes, status: int, *, private: bool
+) -> web.StreamResponse:
+    """Make a JSON answer like `json_response`, in one piece if it is short and goes as it is."""
+    headers = request.headers
+    if len(data) > _WHOLE_UP_TO_BYTES or (
+        hdrs.ACCEPT_ENCODING in headers and _packing_for(request, len(data)) is not None
+    ):
+        return json_response(request, data, private=private, status=status)
+    lines = _PRIVATE_LINES if private else _PUBLIC_LINES
+    if request.method != "POST":
+        tag = _tag_of(data)
+        lines += f"{hdrs.ETAG}: {tag}\r\n"
+        if hdrs.IF_NONE_MATCH in headers and _has_already(request, tag):
+            return WholeAnswer(304, lines)
+    return WholeAnswer(status, lines + _JSON_LINE, data)
+
+
 def json_response(
     request: web.Request, data: bytes, *, private: bool, status: int = 200
 ) -> web.Response:
     """Make a JSON answer; for a GET with a weak entity tag, or a 304 if the client has it."""
     headers = (_PRIVATE_JSON if private else _PUBLIC_JSON).copy()
     if request.method != "POST":
-        tag = headers[hdrs.ETAG] = f'W/"{blake2b(data, digest_size=15).hexdigest()}"'
+        tag = headers[hdrs.ETAG] = _tag_of(data)
         if _has_already(request, tag):
             del headers[hdrs.CONTENT_TYPE]
             return web.Response(status=304, headers=headers)
@@ -75,6 +100,10 @@ def body_length(response: web.Response) -> int:
     """Return how many bytes of an answer, before compression, are in memory."""
     body = response.body
     return len(body) if isinstance(body, bytes) else 0
+
+
+def _tag_of(data: bytes) -> str:
+    return f'W/"{blake2b(data, digest_size=15).hexdigest()}"'
 
 
 def _has_already(request: web.Request, tag: str) -> bool:
@@ -91,9 +120,15 @@ def compress_if_worthwhile(
     request: web.Request, response: web.StreamResponse, size_bytes: int
 ) -> None:
     """Compress an answer as the client prefers; a short one only if it refuses plain answers."""
+    coding = _packing_for(request, size_bytes)
+    if coding is not None:
+        response.enable_compression(coding)
+
+
+def _packing_for(request: web.Request, size_bytes: int) -> ContentCoding | None:
     packing = packing_of(request)
-    if packing.coding is not None and (size_bytes > _COMPRESS_FROM_BYTES or packing.must):
-        response.enable_compression(packing.coding)
+    worthwhile = size_bytes > _COMPRESS_FROM_BYTES or packing.must
+    return packing.coding if worthwhile else None
 
 
 def add_common_headers(headers: CIMultiDict[str], *, private: bool) -> None:

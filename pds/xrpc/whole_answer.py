@@ -24,7 +24,6 @@ from pds.monitoring.requests.request_info import ID_HEADER, REQUEST_INFO
 _WITHOUT_BODY: Final = (204, 304)
 _REASONS: Final = {int(status): status.phrase for status in HTTPStatus}
 _has_control: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
-_NO_HEADERS: Final[dict[str, str]] = {}
 
 
 class WholeAnswer(web.StreamResponse):
@@ -58,43 +57,44 @@ class WholeAnswer(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Send the answer. Raises `ConnectionResetError` if the client has left."""
-        writer = request.writer
         if self._is_sent:
-            return writer
+            return request.writer
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ClientConnectionResetError("Cannot write to closing transport")
         self._stays = request.keep_alive
-        head = self._head(request).encode()
+        sent = self._head(request).encode()
+        if request.method != hdrs.METH_HEAD:
+            sent += self._whole_body
         self._is_sent = True
-        transport.write(head if request.method == hdrs.METH_HEAD else head + self._whole_body)
+        transport.write(sent)
         if request.protocol.writing_paused:
-            await writer.drain()
-        return writer
+            await request.writer.drain()
+        return request.writer
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing is left to do."""
 
     def _head(self, request: web.BaseRequest) -> str:
+        """Return the status line, and all header lines with the empty one after them."""
         status, stays = self.status, self._stays
         version, more = "1.1", "" if stays else "Connection: close\r\n"
         if request.version < HttpVersion11:
             version, more = "1.0", "Connection: keep-alive\r\n" if stays else ""
         if status not in _WITHOUT_BODY:
             more += f"Content-Length: {len(self._whole_body)}\r\n"
+        info = request.get(REQUEST_INFO)
+        if info is not None:
+            more += f"{ID_HEADER}: {info.request_id}\r\n"
+            if info.headers:
+                exposed = f"{hdrs.ACCESS_CONTROL_EXPOSE_HEADERS}: {', '.join(info.headers)}\r\n"
+                more += lines_of(info.headers) + exposed
+        if self.headers:
+            more += lines_of(self.headers)
         return (
             f"HTTP/{version} {status} {_REASONS[status]}\r\n{self._lines}{more}"
-            f"Date: {_date()}\r\nServer: {SERVER_SOFTWARE}\r\n{self._added(request)}\r\n"
+            f"Date: {_date_of(int(time.time()))}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
         )
-
-    def _added(self, request: web.BaseRequest) -> str:
-        """Return the lines of what was added to this answer, and of what every answer has."""
-        info = request.get(REQUEST_INFO)
-        added = "" if info is None else f"{ID_HEADER}: {info.request_id}\r\n"
-        told = _NO_HEADERS if info is None else info.headers
-        if told:
-            added += lines_of(told) + f"{hdrs.ACCESS_CONTROL_EXPOSE_HEADERS}: {', '.join(told)}\r\n"
-        return added + lines_of(self.headers) if self.headers else added
 
 
 def lines_of(headers: Mapping[str, str]) -> str:
@@ -102,10 +102,6 @@ def lines_of(headers: Mapping[str, str]) -> str:
     if any(map(_has_control, headers.values())):
         raise ValueError("a header has a control character")
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-
-
-def _date() -> str:
-    return _date_of(int(time.time()))
 
 
 @lru_cache(1)

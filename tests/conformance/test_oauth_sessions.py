@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from database.change_watch import ChangeWatch
 from pds.accounts.access_cutoffs import AccessCutoffs
 from pds.accounts.schema import open_account_database
 from pds.dev.plc_store import PlcStore
@@ -91,7 +92,7 @@ class App:
 async def begin_session(app: App, directory: Path, did: Did, jwt_secret: str) -> None:
     """Write a session for a consumed code, as the token endpoint does."""
     db = open_account_database(directory / "account.sqlite")
-    AccessCutoffs(db, {}, clock=time.time)
+    AccessCutoffs(db, ChangeWatch(db), clock=time.time)
 
     async def expand(scope: str) -> str:
         return scope

@@ -7,9 +7,10 @@ from typing import Final
 import orjson
 
 from actor_store.reader import ActorStoreReader
+from actor_store.records import RecordRef
 from identity.resolver import DidResolutionError
 from pds.accounts.account import ActorAccount
-from pds.api.repo.record_answers import RecordPage, complete, read_page
+from pds.api.repo.record_answers import RecordPage, complete, read_page, view_of
 from pds.proxy.forwarding import pass_on
 from pds.proxy.target import NamedService, choose_service, locate
 from pds.repos.readable import get_readable_account
@@ -46,13 +47,20 @@ async def read_record(call: ReadCall, account: ActorAccount) -> Answer:
     did, collection, rkey = account.did, params["collection"], params["rkey"]
     wanted: str | None = params.get("cid")
 
-    def read(actor: ActorStoreReader) -> RecordPage | None:
+    def find(actor: ActorStoreReader) -> RecordRef | None:
         ref = actor.record.find_ref(collection, rkey)
-        if ref is None or (wanted is not None and str(ref.cid) != wanted):
-            return None
-        return read_page(ctx.record_json, actor, (ref,))
+        return None if ref is None or (wanted is not None and str(ref.cid) != wanted) else ref
 
-    page = await ctx.actor_store.read(did, read)
+    def read(actor: ActorStoreReader) -> RecordPage | None:
+        ref = find(actor)
+        return None if ref is None else read_page(ctx.record_json, actor, (ref,))
+
+    # Most records are in the cache, and then nothing else is read.
+    ref = await ctx.actor_store.read_one(did, find)
+    json = None if ref is None else ctx.record_json.find(ref.cid)
+    if ref is not None and json is not None:
+        return JsonBytes(view_of(ref, json))
+    page = None if ref is None else await ctx.actor_store.read(did, read)
     if page is None:
         uri = f"at://{did}/{collection}/{rkey}"
         raise invalid_request(f"Could not locate record: {uri}", "RecordNotFound")

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, overload
 
 from pds.fairness.presence import while_present
 from repo import piecewise
@@ -71,7 +71,7 @@ def read_page(
         if json is None or waiting:
             waiting.append(_Waiting(ref, json, block))
         else:
-            views.append(_view(ref, json))
+            views.append(view_of(ref, json))
         size += len(json if type(json) is bytes else block)
         if size >= PAGE_BYTES:
             break
@@ -102,7 +102,7 @@ async def _render(call: ReadCall, page: RecordPage) -> None:
             json = _render_small(ctx.record_json, ref, block)
         elif json is None:
             json = await ctx.large_work.run(partial(_render_large, block), *ctx.askers())
-        page.views.append(_view(ref, json))
+        page.views.append(view_of(ref, json))
         size += len(json if type(json) is bytes else block)
 
 
@@ -122,7 +122,12 @@ def _render_large(block: bytes) -> bytes | InvalidRecord:
     return json if has_map_form(block) else InvalidRecord("it is not a map")
 
 
-def _view(ref: RecordRef, json: bytes | InvalidRecord) -> bytes | InvalidRecord:
+@overload
+def view_of(ref: RecordRef, json: bytes) -> bytes: ...
+@overload
+def view_of(ref: RecordRef, json: bytes | InvalidRecord) -> bytes | InvalidRecord: ...
+def view_of(ref: RecordRef, json: bytes | InvalidRecord) -> bytes | InvalidRecord:
+    """Return `{uri, cid, value}` as JSON, or why there is none."""
     if isinstance(json, InvalidRecord):
         return json
     # A URI and a CID hold nothing that JSON would escape.

@@ -168,6 +168,8 @@ def _referring(payload: Mapping[str, object], problem: str) -> _Referring:
 
 def _refuse_nulls(payload: Mapping[str, object], model: type[BaseModel], problem: str) -> None:
     """Refuse null, which JSON bodies can have and which is no value of any parameter."""
+    if None not in payload.values():
+        return
     for name in model.model_fields:
         if name in payload and payload[name] is None:
             raise InvalidRequest(f"{problem}: {name} is null")

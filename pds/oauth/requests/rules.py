@@ -49,11 +49,10 @@ class RequestRules:
 
         Raises `OAuthError`. It has the request's `parameters` if its redirect URI is the client's.
         """
-        answerable = _answerable(client, parameters)
         try:
             return await self._check(client, parameters)
         except OAuthError as exc:
-            exc.parameters = answerable
+            exc.parameters = _answerable(client, parameters)
             raise
 
     async def _check(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from pds.oauth.scopes.include import IncludeScope, Permission
+
+_INCLUDE: Final = "include"
 
 
 def includes_of(scope: str) -> tuple[IncludeScope, ...]:
     """Return the `include:` scopes of a space-separated list."""
+    if _INCLUDE not in scope:
+        return ()
     parsed = (IncludeScope.parse(text) for text in scope.split(" "))
     return tuple(include for include in parsed if include is not None)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -29,17 +30,18 @@ OpenAgain = Callable[[], SessionTokens]
 
 
 @pytest.fixture
-def open_again(accounts: Accounts, tmp_path: Path, clock: FakeClock) -> OpenAgain:
-    """What another process finds on the disk; the one before it is gone."""
+def open_again(accounts: Accounts, tmp_path: Path, clock: FakeClock) -> Iterator[OpenAgain]:
+    """Another process on the same files."""
+    with ExitStack() as stack:
 
-    def open_again() -> SessionTokens:
-        tokens = SessionTokens(jwt_secret=JWT_SECRET, service_did=SERVICE_DID, clock=clock)
-        database = open_account_database(tmp_path / "account.sqlite")
-        Accounts(database, session_tokens=tokens, hostname="x", clock=clock)
-        database.close()
-        return tokens
+        def open_again() -> SessionTokens:
+            tokens = SessionTokens(jwt_secret=JWT_SECRET, service_did=SERVICE_DID, clock=clock)
+            database = open_account_database(tmp_path / "account.sqlite")
+            stack.callback(database.close)
+            Accounts(database, session_tokens=tokens, hostname="x", clock=clock)
+            return tokens
 
-    return open_again
+        yield open_again
 
 
 async def renew(accounts: Accounts, password: str) -> Session:
@@ -59,7 +61,7 @@ def test_a_token_that_does_not_tell_its_age_is_older_than_any_cutoff(
     }
     ageless = sign_jwt(Secret(JWT_SECRET.encode()), claims, typ="at+jwt")
     session_tokens.verify_access(ageless)
-    session_tokens.valid_from[ALICE] = 1
+    session_tokens.cutoff_of = lambda _did: 1
     with pytest.raises(ExpiredToken):
         session_tokens.verify_access(ageless)
 
@@ -105,6 +107,19 @@ async def test_a_restart_does_not_bring_older_tokens_back(
     tokens.verify_access(tokens.create_access(ALICE, SessionScope.ACCESS))
 
 
+async def test_a_new_password_binds_other_processes_at_once(
+    accounts: Accounts, alice: Session, open_again: OpenAgain
+) -> None:
+    elsewhere = open_again()
+    elsewhere.verify_access(alice.access_jwt)
+    renewed = await renew(accounts, "new-pass")
+    # A request comes in a later step of the event loop than the one before it.
+    await asyncio.sleep(0)
+    with pytest.raises(ExpiredToken, match="Token has been revoked"):
+        elsewhere.verify_access(alice.access_jwt)
+    elsewhere.verify_access(renewed.access_jwt)
+
+
 async def test_a_clock_from_the_future_makes_no_token_that_lives_for_years(
     accounts: Accounts, alice: Session, session_tokens: SessionTokens, clock: FakeClock
 ) -> None:
@@ -127,7 +142,7 @@ async def test_cutoffs_are_kept_for_as_long_as_a_token_lives(
     clock.now_s += ACCESS_LIFETIME_S + 1
     await accounts.passwords.update(BOB, "new-pass")
     assert accounts.db.all("SELECT did FROM holdfast_access_cutoff") == [(BOB,)]
-    assert list(session_tokens.valid_from) == [BOB]
+    assert [accounts.access_cutoffs.find(did) > 0 for did in (ALICE, BOB)] == [False, True]
     await accounts.delete_account(BOB)
     assert accounts.db.all("SELECT did FROM holdfast_access_cutoff") == []
 

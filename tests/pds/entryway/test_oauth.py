@@ -9,7 +9,6 @@ import pytest
 
 from pds.oauth.entryway.scope_references import MAX_BYTES
 from repo.keys import K256PrivateKey
-from repo.syntax import Did
 from tests.entryway import DID, Entryway, answering, decode, sign
 from tests.pds.api.moderation import make_inactive
 from tests.pds.conftest import Account, Pds
@@ -75,7 +74,7 @@ async def test_a_permission_set_that_is_not_expanded_permits_nothing(
 async def test_a_revocation_here_ends_older_tokens(
     pds: Pds, caller: OAuthCaller, alice: Account
 ) -> None:
-    pds.ctx.session_tokens.valid_from[Did(alice.did)] = int(time.time()) + 1
+    pds.ctx.session_tokens.cutoff_of = {alice.did: int(time.time()) + 1}.__getitem__
     reply = await caller.get(STATUS)
     assert reply.error == (401, "invalid_token")
     assert reply.json["message"] == "Token has been revoked"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from database.change_watch import ChangeWatch
 from database.connection import Database
 from pds.accounts.access_cutoffs import AccessCutoffs
 from pds.accounts.schema import open_account_database
@@ -20,7 +21,7 @@ __all__ = ["clock"]
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
     db = open_account_database(tmp_path / "account.sqlite")
-    AccessCutoffs(db, {}, clock=time.time)
+    AccessCutoffs(db, ChangeWatch(db), clock=time.time)
     yield db
     db.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from database.change_watch import ChangeWatch
 from database.connection import Database
 from database.timestamps import iso_of
 from pds.accounts.access_cutoffs import AccessCutoffs
@@ -274,7 +275,7 @@ async def test_a_grant_says_which_sessions_of_its_account_had_been_ended(
     requests: AuthorizationRequests, db: Database, clock: FakeClock
 ) -> None:
     assert (await requests.consume(await granted(requests))).cutoff_s == 0
-    saved = AccessCutoffs(db, {}, clock=clock).save(ALICE)
+    saved = AccessCutoffs(db, ChangeWatch(db), clock=clock).save(ALICE)
     assert (await requests.consume(await granted(requests))).cutoff_s == saved
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from jwt.utils import base64url_encode
 
+from database.change_watch import ChangeWatch
 from database.connection import Database
 from database.timestamps import iso_of
 from pds.accounts.access_cutoffs import AccessCutoffs
@@ -60,7 +61,7 @@ def db(tmp_path: Path) -> Iterator[Database]:
             "INSERT INTO actor (did, handle, createdAt) VALUES (?, ?, ?)",
             (did, handle, iso_of(START_S)),
         )
-    AccessCutoffs(db, {}, clock=time.time)
+    AccessCutoffs(db, ChangeWatch(db), clock=time.time)
     yield db
     db.close()
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from database.change_watch import ChangeWatch
 from database.connection import Database
 from database.timestamps import iso_of
 from pds.accounts.access_cutoffs import AccessCutoffs, read_cutoff
@@ -195,7 +196,7 @@ async def test_an_account_that_is_taken_down_gets_no_tokens(
 async def test_a_code_from_before_a_new_password_makes_no_session_after_it(
     tokens: OAuthTokens, db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cutoffs, before = AccessCutoffs(db, {}, clock=clock), SignIn()
+    cutoffs, before = AccessCutoffs(db, ChangeWatch(db), clock=clock), SignIn()
 
     async def set_password(scope: str) -> str:
         cutoffs.save(ALICE)
