@@ -25,6 +25,7 @@ from actor_store.record_json import RecordJsonCache
 from actor_store.store import ActorStore
 from database.checkpoints import Checkpointer
 from database.connection import Database
+from database.durability import Durability
 from database.errors import DatabaseError
 from database.open_files import OpenFiles
 from identity.did_cache import DidCache
@@ -69,6 +70,7 @@ from pds.opening import (
     open_blob_store,
     open_bucket,
     open_did_cache,
+    open_durability,
     open_sequencer,
 )
 from pds.pending.blob_move import BlobMove
@@ -104,6 +106,8 @@ class ReadContext:
     open_files: OpenFiles
     lexicons: Lexicons
     client_addresses: ClientAddresses
+    durability: Durability
+    """Knows which commits are on the disk."""
     checkpointer: Checkpointer
     """Checkpoints the service database and the event log."""
     accounts: AccountRegister
@@ -144,16 +148,24 @@ class ReadContext:
         self.blob_store = open_blob_store(settings, self.bucket, self.open_files, stack)
         self.blob_links = open_blob_links(settings, self.bucket)
         self.client_addresses = ClientAddresses(settings.trusted_proxies)
+        self.durability = open_durability(settings, stack)
         self.checkpointer = Checkpointer()
         stack.callback(self.checkpointer.close)
-        self.accounts = self._make_accounts(open_accounts(settings, self.checkpointer))
+        db = open_accounts(settings, self.checkpointer, self.durability)
+        self.accounts = self._make_accounts(db)
         stack.push_async_callback(self.accounts.close)
         self.unfinished = Unfinished(Journal(self.accounts.db))
-        self.sequencer = open_sequencer(settings, self.checkpointer, stack)
+        self.sequencer = open_sequencer(settings, self.checkpointer, self.durability, stack)
         stack.push_async_callback(self._note_orderly_stop)
         self.tid_clock = _tid_clock()
         self.actor_store = open_actor_store(
-            settings, self.accounts, self.blob_store, self.tid_clock, self.open_files, stack
+            settings,
+            self.accounts,
+            self.blob_store,
+            self.tid_clock,
+            self.open_files,
+            self.durability,
+            stack,
         )
         self.record_json = RecordJsonCache()
         self.large_work = _open_large_work(stack)
@@ -231,6 +243,7 @@ class ReadContext:
         try:
             await self.sequencer.append()
             await self.accounts.repo_roots.flush()
+            await self.durability.settle_all()
             await self._end_run()
         except DatabaseError as exc:
             _log.error(

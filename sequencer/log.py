@@ -55,6 +55,7 @@ _REPOS_SINCE: Final = (
     "SELECT DISTINCT did FROM repo_seq"
     " WHERE seq >= ? AND eventType IN ('append', 'sync') AND invalidated = 0"
 )
+_INVALIDATE: Final = "UPDATE repo_seq SET invalidated = 1 WHERE seq = ?"
 _DELETE_SOME: Final = (
     "DELETE FROM repo_seq WHERE seq IN"
     " (SELECT seq FROM repo_seq WHERE did = ? AND seq <> ? LIMIT ?)"
@@ -205,6 +206,11 @@ class EventLog:
         # An identity event for a change other than the handle does not name it.
         bodies = (body for (body,) in self._db.iter(_ALL_OF, (did, "identity")))
         return next((handle for body in bodies if (handle := _text_in(body, "handle"))), None)
+
+    def invalidate(self, seqs: Sequence[int]) -> None:
+        """Hide events, as if there had never been any."""
+        with self._db.transaction():
+            self._db.many(_INVALIDATE, [(seq,) for seq in seqs])
 
     def delete_some_of(self, did: str, *, keep_seq: int, limit: int) -> int:
         """Delete up to `limit` events of `did` except `keep_seq`; return how many were deleted."""

@@ -1,8 +1,8 @@
 """The outbox: one subscriber's stream, from backfill at its cursor to live frames.
 
 A subscriber that is behind the ring of newest frames reads pages of the log; otherwise it takes
-the shared frames of the ring. Both are indexed by seq, and an event enters the ring in the same
-step of the event loop that commits it, so switching between them leaves no gap and no overlap.
+the shared frames of the ring. Both are indexed by seq, and what the ring has not published is not
+taken from the log, so switching between them leaves no gap and no overlap.
 
 Spec: https://atproto.com/specs/event-stream#sequence-numbers
 """
@@ -107,7 +107,7 @@ def _start(sequencer: Sequencer, cursor: int, backfill_limit_ms: int) -> tuple[i
     if not following or following[0].sequenced_at >= oldest_time:
         return cursor, False
     earliest = sequencer.log.earliest_after(oldest_time)
-    return (newest if earliest is None else earliest - 1), True
+    return (newest if earliest is None else min(newest, earliest - 1)), True
 
 
 def _caught_up(behind: int, max_buffer: int) -> bool:
@@ -157,6 +157,8 @@ async def _frames(
             room = 0
             newest = ring.last_seq
             page = await when_free(partial(sequencer.log.read_after, at.seq, PAGE))
+            # Later rows are committed, but not durable yet.
+            page = [stored for stored in page if stored.seq <= newest]
             if not page:
                 # All remaining events up to the newest seq have been deleted.
                 at.seq = max(at.seq, newest)

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ from aiohttp import web
 
 from database.collector import without_collector
 from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
+from database.errors import DatabaseIoFailed
 from database.open_files import MIN_LIMIT, REMEDY, limit_of_open_files
 from pds.config import Settings
 from pds.context import AppContext, open_app_context
@@ -87,6 +89,7 @@ async def serve(
         with without_collector():
             ctx = await open_app_context(settings, recover)
         stack.push_async_callback(ctx.close)
+        _stop_after_failed_sync(ctx, stack)
         if ctx.bucket is not None:
             # It logs what keeps S3 from working, which is no reason not to start.
             await ctx.health.failures()
@@ -148,6 +151,25 @@ async def run_until_stopped(
         notify(STOPPING)
         _log.info("stopping")
     _log.info("stopped")
+
+
+def _stop_after_failed_sync(ctx: AppContext, stack: AsyncExitStack) -> None:
+    """Stop, and raise the error, if the log or the service database may have lost commits.
+
+    Only a start can tell, because it reads from the disk what is there.
+    """
+
+    def stop(database: Path, failure: DatabaseIoFailed) -> None:
+        if ctx.actor_store.layout.find_did(database) is None:
+            _log.critical("stopping, because the disk failed", reason=str(failure))
+            stack.callback(_raise, failure)
+            signal.raise_signal(signal.SIGTERM)
+
+    ctx.durability.on_failure(stop)
+
+
+def _raise(exc: Exception) -> None:
+    raise exc
 
 
 async def _end(task: asyncio.Task[None]) -> None:
