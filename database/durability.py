@@ -16,15 +16,16 @@ reads from the disk what is there (`take_from_disk`).
 from __future__ import annotations
 
 import asyncio
-import heapq
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Final, TypeAlias
 
 from database.errors import DatabaseIoFailed
@@ -112,18 +113,12 @@ class _Sync:
     meantime is reported to this one, too; None if that failed."""
     commits: int = 1
     error: OSError | None = None
+    is_over: bool = False
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Written:
-    """What one task has written."""
-
-    databases: set[Path] = field(default_factory=set)
-    number: int = 0
-    """The newest of the syncs that cover it."""
-
-
-_written: Final[ContextVar[_Written | None]] = ContextVar("written", default=None)
+_written: Final[ContextVar[dict[Path, _Sync] | None]] = ContextVar("written", default=None)
+"""The newest sync of each database that a task has written to."""
 
 
 class GroupSync(Durability):
@@ -135,18 +130,20 @@ class GroupSync(Durability):
         """To be called on the event loop."""
         super().__init__()
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="wal-sync")
-        self._free = threads
+        # An executor would cost as much as a sync, twice.
+        self._jobs: SimpleQueue[list[_Sync] | None] = SimpleQueue()
+        self._threads: list[Thread] = []
+        self._max_threads = threads
+        self._idle = 0
         self._gathering: dict[Path, _Sync] = {}
         """Syncs that have not begun."""
         self._under_way: set[Path] = set()
-        self._outstanding: dict[int, None] = {}
-        """The numbers of syncs that are not over, from the oldest on."""
+        self._outstanding: dict[int, _Sync] = {}
+        """Syncs that are not over by number, from the oldest on."""
         self._numbers = count(1)
         self._newest = 0
-        self._waiting: list[tuple[int, int, Callable[[], None]]] = []
-        """A heap of who waits until all syncs up to a number are over."""
-        self._order = count()
+        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
+        """Who waits until all syncs up to a number are over."""
         self._is_about_to_start = False
         self._failures: dict[Path, DatabaseIoFailed] = {}
         self._listeners: list[OnFailure] = []
@@ -160,13 +157,12 @@ class GroupSync(Durability):
             sync.commits += 1
         written = _written.get()
         if written is not None:
-            written.databases.add(database)
-            written.number = max(written.number, sync.number)
+            written[database] = sync
 
     def when_durable(self, callback: Callable[[], None]) -> None:
         """See `Durability.when_durable`."""
         if self._outstanding:
-            self._call_after(self._newest, callback)
+            self._waiting.append((self._newest, callback))
         else:
             callback()
 
@@ -180,21 +176,20 @@ class GroupSync(Durability):
 
     def begin(self) -> None:
         """See `Durability.begin`."""
-        _written.set(_Written())
+        _written.set({})
 
     async def settle(self) -> None:
         """See `Durability.settle`."""
         written = _written.get()
-        if written is None or not written.databases:
-            return
-        await self._over(written.number)
-        for database in written.databases:
+        for database, sync in list(written.items()) if written else ():
+            await self._over(sync)
             if database in self._failures:
                 raise self._failures[database]
 
     async def settle_all(self) -> None:
         """See `Durability.settle_all`."""
-        await self._over(self._newest)
+        for sync in list(self._outstanding.values()):
+            await self._over(sync)
         for failure in self._failures.values():
             raise failure
 
@@ -225,8 +220,13 @@ class GroupSync(Durability):
 
     async def close(self) -> None:
         """See `Durability.close`."""
-        await self._over(self._newest)
-        await asyncio.to_thread(self._threads.shutdown)
+        with suppress(DatabaseIoFailed):
+            await self.settle_all()
+        threads, self._threads = self._threads, []
+        for _ in threads:
+            self._jobs.put(None)
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
 
     def _gather(self, database: Path) -> _Sync:
         descriptor = None
@@ -234,8 +234,8 @@ class GroupSync(Durability):
         with suppress(OSError):
             descriptor = _open(database)
         self._newest = number = next(self._numbers)
-        self._outstanding[number] = None
-        sync = self._gathering[database] = _Sync(database, number, descriptor)
+        sync = _Sync(database, number, descriptor)
+        self._gathering[database] = self._outstanding[number] = sync
         if not self._is_about_to_start:
             self._is_about_to_start = True
             # The event of a commit is written in the next step of the event loop. Its sync should
@@ -247,25 +247,31 @@ class GroupSync(Durability):
         """Share out among the free threads the syncs of files that none is syncing."""
         self._is_about_to_start = False
         ready = [one for one in self._gathering.values() if one.database not in self._under_way]
-        while ready and self._free:
-            share = ready[: -(-len(ready) // self._free)]
+        while ready and (free := self._idle + self._max_threads - len(self._threads)):
+            share = ready[: -(-len(ready) // free)]
             del ready[: len(share)]
             for sync in share:
                 del self._gathering[sync.database]
                 self._under_way.add(sync.database)
-            self._free -= 1
-            self._threads.submit(self._sync_all, share)
+            self._jobs.put(share)
+            if self._idle:
+                self._idle -= 1
+            else:
+                self._threads.append(Thread(target=self._work, name="wal-sync", daemon=True))
+                self._threads[-1].start()
 
-    def _sync_all(self, syncs: list[_Sync]) -> None:
-        for sync in syncs:
-            try:
-                _sync(_open(sync.database) if sync.descriptor is None else sync.descriptor)
-            except OSError as exc:
-                sync.error = exc
-        self._loop.call_soon_threadsafe(self._finish, syncs)
+    def _work(self) -> None:
+        """Sync what there is, in a thread, until there is no more to come."""
+        while (syncs := self._jobs.get()) is not None:
+            for sync in syncs:
+                try:
+                    _sync(_open(sync.database) if sync.descriptor is None else sync.descriptor)
+                except OSError as exc:
+                    sync.error = exc
+            self._loop.call_soon_threadsafe(self._finish, syncs)
 
     def _finish(self, syncs: list[_Sync]) -> None:
-        self._free += 1
+        self._idle += 1
         for sync in syncs:
             self.counts.synced += 1
             self.counts.commits += sync.commits
@@ -273,11 +279,16 @@ class GroupSync(Durability):
             if sync.error is not None:
                 self._fail(_unknown(sync.database, sync.error))
             del self._outstanding[sync.number]
+            sync.is_over = True
         if self._gathering:
             self._start()
         over = next(iter(self._outstanding), self._newest + 1)
         while self._waiting and self._waiting[0][0] < over:
-            heapq.heappop(self._waiting)[2]()
+            self._waiting.popleft()[1]()
+        for sync in syncs:
+            for waiting in sync.waiting:
+                if not waiting.done():
+                    waiting.set_result(None)
 
     def _fail(self, failure: DatabaseIoFailed) -> None:
         database = Path(failure.path)
@@ -285,15 +296,11 @@ class GroupSync(Durability):
             for listener in self._listeners:
                 listener(database, failure)
 
-    async def _over(self, number: int) -> None:
-        """Wait until all syncs up to a number are over."""
-        if next(iter(self._outstanding), number + 1) <= number:
-            over: asyncio.Future[None] = self._loop.create_future()
-            self._call_after(number, lambda: None if over.done() else over.set_result(None))
+    async def _over(self, sync: _Sync) -> None:
+        if not sync.is_over:
+            over = self._loop.create_future()
+            sync.waiting.append(over)
             await over
-
-    def _call_after(self, number: int, callback: Callable[[], None]) -> None:
-        heapq.heappush(self._waiting, (number, next(self._order), callback))
 
 
 def _open(database: Path) -> int:
