@@ -6,23 +6,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from database.connection import WriteCounts
+from database.durability import EVENTUAL, Durability
+from database.errors import DatabaseError
 from database.opening import open_database
 from sequencer.events import Event
 from sequencer.frames import EncodedEvent
 from sequencer.log import EventLog
 from sequencer.ring import FrameRing
-from sequencer.sequencer import Sequencer, SequencerClosed
+from sequencer.sequencer import OF_STORES, Sequencer, SequencerClosed
 from sequencer.subscriptions import Subscriptions
 
 _CACHE_KIB: Final = 1_000
 Send: TypeAlias = Callable[[list[EncodedEvent]], Awaitable[list[int]]]
 """Appends events to the log, in the order of the calls, and returns their seqs."""
+_Queue: TypeAlias = "list[tuple[list[EncodedEvent], asyncio.Future[list[int]]]]"
 
 
 class RemoteSequencer:
@@ -37,11 +41,13 @@ class RemoteSequencer:
         *,
         send: Send,
         follow: Callable[[], Awaitable[int]],
+        durability: Durability = EVENTUAL,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Open the log at `path` for reading. Raises `DatabaseError`s.
 
-        `follow` asks the writer for all frames from now on, and returns the newest seq.
+        `follow` asks the writer for all frames from now on, and returns the newest seq. Events are
+        sent when, by `durability`, everything that was committed here before them is durable.
         """
         self._db = open_database(path, create=False, read_only=True, cache_kib=_CACHE_KIB)
         with self._db.closed_on_error():
@@ -49,6 +55,8 @@ class RemoteSequencer:
             self.ring = FrameRing(self.log.latest_seq())
         self._send = send
         self._ask_to_follow = follow
+        self._durability = durability
+        self._withheld: dict[str, DatabaseError] = {}
         self.now_ms = now_ms
         self.subscriptions = Subscriptions()
         self.is_following = False
@@ -58,7 +66,8 @@ class RemoteSequencer:
         self.write_counts = WriteCounts()
         self.events_by_type: Counter[str] = Counter()
         """Empty: events are counted where the log is written."""
-        self._queue: list[tuple[list[EncodedEvent], asyncio.Future[list[int]]]] = []
+        self._queue: _Queue = []
+        self._unsent: deque[_Queue] = deque()
         self._sending: set[asyncio.Task[None]] = set()
         self._observers: list[Callable[[Event], None]] = []
         self._closed = False
@@ -71,7 +80,13 @@ class RemoteSequencer:
     @property
     def waiting_events(self) -> int:
         """The number of events of this process that were appended but are not yet committed."""
-        return sum(len(events) for events, _ in self._queue)
+        queues = (self._queue, *self._unsent)
+        return sum(len(events) for queue in queues for events, _ in queue)
+
+    @property
+    def failure(self) -> DatabaseError | None:
+        """None: where the log is written, the server stops when it fails."""
+        return None
 
     async def follow(self) -> None:
         """Make the newest seq known, and have every frame after it arrive."""
@@ -104,23 +119,40 @@ class RemoteSequencer:
         """Wait for the events on their way, end every subscription and close the file."""
         if self._closed:
             return
-        self._flush()
+        drained = self.append()
         self._closed = True
-        if self._sending:
-            await asyncio.wait(self._sending)
+        with suppress(Exception):
+            await drained
         self.ring.close()
         self._db.close()
+
+    def withhold(self, did: str, failure: DatabaseError) -> None:
+        """See `Sequencer.withhold`."""
+        self._withheld[did] = failure
 
     def _flush(self) -> None:
         queue, self._queue = self._queue, []
         if queue:
-            task = asyncio.create_task(self._deliver(queue))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._unsent.append(queue)
+            self._durability.when_durable(self._send_next)
 
-    async def _deliver(
-        self, queue: list[tuple[list[EncodedEvent], asyncio.Future[list[int]]]]
-    ) -> None:
+    def _send_next(self) -> None:
+        queue = self._unsent.popleft()
+        if self._withheld:
+            queue = [waiting for waiting in queue if not self._is_withheld(*waiting)]
+        task = asyncio.create_task(self._deliver(queue))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    def _is_withheld(self, events: list[EncodedEvent], seqs: asyncio.Future[list[int]]) -> bool:
+        """Whether events tell of a store that may have lost them; their caller learns why."""
+        dids = [event.did for event in events if event.event_type in OF_STORES]
+        failure = next((self._withheld[did] for did in dids if did in self._withheld), None)
+        if failure is not None and not seqs.done():
+            seqs.set_exception(failure)
+        return failure is not None
+
+    async def _deliver(self, queue: _Queue) -> None:
         events = [event for some, _ in queue for event in some]
         try:
             seqs = await self._send(events)

@@ -73,6 +73,8 @@ async def sequence(ctx: AppContext, event: CommitEvent | SyncEvent, head: Head) 
     try:
         await sequenced
     except DatabaseError as exc:
+        if ctx.sequencer.failure is not None:
+            raise
         # The commit stands, and the event stays queued until the log accepts it. An error would
         # only make the caller repeat the write.
         _log.error("the event of a commit waits", did=event.did, rev=head.rev, reason=str(exc))
