@@ -485,13 +485,15 @@ async def open_app_context(
     return ctx
 
 
-async def open_worker_context(settings: Settings, peers: Peers) -> AppContext:
+async def open_worker_context(
+    settings: Settings, peers: Peers, *, min_login_ms: int = MIN_LOGIN_MS
+) -> AppContext:
     """Open every part in a worker, after the first process has recovered from the last stop.
 
-    Raises `ConfigError` and `DatabaseError`s.
+    Checking a password takes at least `min_login_ms`. Raises `ConfigError` and `DatabaseError`s.
     """
     async with AsyncExitStack() as stack:
-        ctx = AppContext(settings, stack, peers)
+        ctx = AppContext(settings, stack, peers, min_login_ms=min_login_ms)
         ctx.unfinished.finished = True
         ctx.closing = stack.pop_all()
     return ctx
