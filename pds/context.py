@@ -87,6 +87,8 @@ from pds.pending.run_record import end_run
 from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
 from pds.rate_limits.admin_guesses import AdminGuesses
+from pds.rate_limits.memory import MemoryStore
+from pds.rate_limits.shared import SharedStore
 from pds.second_factors.passkeys import RelyingParty
 from pds.second_factors.second_factors import SecondFactors
 from pds.service_auth.issuer import ServiceTokens
@@ -316,6 +318,8 @@ class AppContext(ReadContext):
     """Turns at reserving signing keys, which are written one at a time."""
     copying: Turns
     """Turns at copying accounts that move in or out, which takes minutes."""
+    counters: MemoryStore | SharedStore
+    """Counts requests and guesses for all processes of this server."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
     administration: Administration
@@ -371,7 +375,9 @@ class AppContext(ReadContext):
         self.copying = Turns(
             "moves of accounts", at_once=3, each=1, waiting=50, waiting_each=1, wait_s=3600
         )
-        self.admin_guesses = AdminGuesses(self.client_addresses)
+        self.counters = MemoryStore() if self.peers.first is None else SharedStore(self)
+        stack.push_async_callback(self.counters.close)
+        self.admin_guesses = AdminGuesses(self.client_addresses, self.counters)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self.fetch_http)
         stack.push_async_callback(self.crawlers.close)
         self.administration = Administration(
