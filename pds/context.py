@@ -219,7 +219,7 @@ class ReadContext:
             timeout_ms=identity.resolver_timeout_ms, share=share, files=self.open_files
         )
         self.fetch_http = self._open_http(stack, FETCHES, StrangerShare(fetch_turns(), self.askers))
-        did_cache = open_did_cache(self.settings, stack)
+        did_cache = open_did_cache(self.settings, stack, is_shared=not self.peers.is_alone)
         self.did_resolver = DidResolver(
             did_cache,
             self.fetch_http,
