@@ -105,6 +105,9 @@ PROXY_CONNECTIONS: Final = 1024
 """Concurrent proxied requests, to the operator's services and separately to all others."""
 
 _CLOCK_IDS: Final = 32
+"""As many as the reference has."""
+_CLOCK_IDS_OF_WORKER: Final = 15
+"""Each worker has others, so that no two processes make the same TID: room for 66."""
 _log = structlog.get_logger(__name__)
 
 
@@ -176,7 +179,7 @@ class ReadContext:
         stack.push_async_callback(self.accounts.close)
         self.unfinished = Unfinished(Journal(self.accounts.db))
         self.sequencer = self._open_sequencer(stack)
-        self.tid_clock = _tid_clock()
+        self.tid_clock = _tid_clock(self.peers.number)
         self.actor_store = open_actor_store(
             settings,
             self.accounts,
@@ -500,7 +503,6 @@ async def open_worker_context(
     """
     async with AsyncExitStack() as stack:
         ctx = AppContext(settings, stack, peers, min_login_ms=min_login_ms)
-        ctx.unfinished.finished = True
         ctx.closing = stack.pop_all()
     return ctx
 
@@ -524,8 +526,10 @@ def _audiences(settings: Settings) -> tuple[str, ...]:
     return (settings.service_did,) if service is None else (settings.service_did, service.did)
 
 
-def _tid_clock() -> TidClock:
+def _tid_clock(worker: int | None) -> TidClock:
     clock_id = random.SystemRandom().randrange(_CLOCK_IDS)
+    if worker is not None:
+        clock_id = _CLOCK_IDS + worker * _CLOCK_IDS_OF_WORKER + clock_id % _CLOCK_IDS_OF_WORKER
     return TidClock(lambda: time.time_ns() // 1000, clock_id)
 
 

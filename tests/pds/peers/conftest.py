@@ -15,6 +15,7 @@ from pds.peers.link import Link
 from pds.peers.peers import Peers, owner_number
 from pds.peers.service import PeerService
 from pds.peers.sockets import private_directory, socket_of
+from pds.recovery.joining import join
 from pds.recovery.start import recover
 from tests.pds.conftest import Pds, prepare_pds, serve_pds
 
@@ -50,19 +51,20 @@ async def start_processes(
     def links(own: int | None = None) -> list[Link | None]:
         return [None if each == own else Link(socket_of(directory, each)) for each in numbers]
 
-    async def join(ctx: AppContext) -> None:
+    async def listen(ctx: AppContext) -> None:
         stack.push_async_callback(ctx.close)
         service = PeerService(ctx)
         await service.listen(socket_of(directory, ctx.peers.number))
         stack.push_async_callback(service.close)
 
     first = await open_app_context(settings, recover, Peers(workers=links()), min_login_ms=0)
-    await join(first)
+    await listen(first)
     share_frames(first)
     serving = []
     for number in numbers:
         peers = Peers(first=Link(socket_of(directory, None)), workers=links(number))
         ctx = await open_worker_context(settings, peers, min_login_ms=0)
+        await listen(ctx)
         await join(ctx)
         serving.append(await serve_pds(stack, ctx, plc))
     return ManyProcesses(first, serving)
