@@ -10,6 +10,7 @@ from actor_store.errors import ActorStoreDamaged
 from database.errors import DatabaseFull
 from pds.recovery.joining import join
 from pds.repos.damage import quarantine
+from repo.syntax import Did
 from tests.pds.peers.conftest import ManyProcesses
 
 
@@ -20,7 +21,7 @@ async def test_a_worker_leaves_alone_what_was_quarantined_before_and_after_it_st
     worker = many.workers[1].ctx
     first.actor_store.quarantine("did:plc:before", "is empty")
     await join(worker)
-    quarantine(first, "did:plc:after", "is cut off")
+    quarantine(first, Did("did:plc:after"), "is cut off")
     await join(many.workers[0].ctx)  # What was told arrives in order.
     for did, reason in (("did:plc:before", "is empty"), ("did:plc:after", "is cut off")):
         with pytest.raises(ActorStoreDamaged, match=reason):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from sequencer.events import Event
 from tests.pds.conftest import Pds
 from tests.pds.peers.conftest import ManyProcesses
 
@@ -21,7 +24,11 @@ async def test_commits_of_an_actor_are_made_by_one_worker(many: ManyProcesses) -
     account = await many.workers[0].create_account()
     made: list[Pds] = []
     for worker in many.workers:
-        worker.ctx.sequencer.on_event(lambda _, worker=worker: made.append(worker))
+        worker.ctx.sequencer.on_event(partial(_note, made, worker))
     for worker in many.workers:
         await worker.post_text(account)
     assert made == [many.owner_of(account.did)] * 2
+
+
+def _note(made: list[Pds], worker: Pds, _event: Event) -> None:
+    made.append(worker)
