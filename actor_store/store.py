@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
@@ -130,6 +130,11 @@ class ActorStore:
     def iter_dids(self) -> Iterator[str]:
         """The DIDs that have a store, in no order. Reads directories: for a thread."""
         return self.layout.iter_dids()
+
+    @property
+    def quarantined(self) -> Mapping[str, str]:
+        """The quarantined actors: the reason by DID."""
+        return self._opener.quarantined
 
     def quarantine(self, did: str, reason: str) -> None:
         """Leave an actor's files alone from now on: using it raises `ActorStoreDamaged`."""

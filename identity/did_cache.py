@@ -29,6 +29,7 @@ from database.errors import (
 )
 from database.migrations import Migration, migrate
 from database.opening import open_database
+from database.retry import when_free
 from database.temporary import open_in_memory
 from database.wal import files_of
 from identity.did_document import DidDocument, InvalidDidDocument
@@ -52,6 +53,7 @@ _MAX_USED: Final = 100_000
 """More DIDs than fit in the file."""
 
 _OLDEST: Final = "SELECT rowid, did, octet_length(doc) FROM did_doc ORDER BY rowid LIMIT ?"
+_UPDATED_AT: Final = "SELECT updatedAt FROM did_doc WHERE did = ?"
 _SPARE: Final = "UPDATE did_doc SET rowid = (SELECT max(rowid) + 1 FROM did_doc) WHERE rowid = ?"
 
 _log = structlog.get_logger(__name__)
@@ -77,28 +79,35 @@ class DidCache:
         memory_bytes: int = _MEMORY_BYTES,
         file_bytes: int = _FILE_BYTES,
         is_in_file: bool = True,
+        is_shared: bool = False,
     ) -> None:
-        """Store up to `file_bytes` in `db`; keep the last used `memory_bytes` parsed in memory."""
+        """Store up to `file_bytes` in `db`; keep the last used `memory_bytes` parsed in memory.
+
+        With `is_shared`, other processes change the file.
+        """
         self._db = db
         self.is_in_file = is_in_file
+        self._is_shared = is_shared and is_in_file
         self._memory: LRUCache[Did, CachedDocument] = LRUCache(memory_bytes, _size_bytes)
         self._max_pages = file_bytes // int(db.value("PRAGMA page_size"))
         self._used: set[Did] = set()
         """DIDs used since they were stored or last spared."""
 
     @classmethod
-    def open(cls, path: Path, *, wal_autocheckpoint: int | None = 1_000) -> DidCache:
+    def open(
+        cls, path: Path, *, wal_autocheckpoint: int | None = 1_000, is_shared: bool = False
+    ) -> DidCache:
         """Open or create the file at `path`, replacing a damaged one.
 
         On a full disk, the documents of this run are kept only in memory.
         """
         try:
-            return cls(_open(path, wal_autocheckpoint))
+            return cls(_open(path, wal_autocheckpoint), is_shared=is_shared)
         except (DatabaseDamaged, SchemaTooNew, SchemaGap) as exc:
             _log.warning("replacing the DID cache", error=str(exc))
             for file in files_of(path):
                 file.unlink(missing_ok=True)
-            return cls(_open(path, wal_autocheckpoint))
+            return cls(_open(path, wal_autocheckpoint), is_shared=is_shared)
         except DatabaseFull as exc:
             _log.warning("the DID cache is in memory until the next start", error=str(exc))
             db = open_in_memory()
@@ -108,7 +117,7 @@ class DidCache:
     def find(self, did: Did) -> CachedDocument | None:
         """Return the document last stored for `did`, however old."""
         found = self._memory.get(did)
-        if found is None:
+        if found is None or (self._is_shared and not self._is_stored(found)):
             found = self._load(did)
             if found is not None:
                 self._remember(found)
@@ -116,8 +125,8 @@ class DidCache:
             self._used.add(did)
         return found
 
-    def put(self, document: DidDocument, *, updated_at_ms: int) -> None:
-        """Store `document` as fetched at `updated_at_ms`."""
+    async def put(self, document: DidDocument, *, updated_at_ms: int) -> None:
+        """Store `document` as fetched at `updated_at_ms`. Waits while the file is busy."""
         text = orjson.dumps(document.raw).decode()
         self._remember(CachedDocument(document, updated_at_ms, len(text)))
 
@@ -128,13 +137,13 @@ class DidCache:
             )
             self._make_room()
 
-        self._write(write)
+        await self._write(write)
 
-    def delete(self, did: Did) -> None:
-        """Delete the document of `did`."""
+    async def delete(self, did: Did) -> None:
+        """Delete the document of `did`. Waits while the file is busy."""
         self._memory.pop(did, None)
         self._used.discard(did)
-        self._write(lambda: self._db.run("DELETE FROM did_doc WHERE did = ?", (did,)))
+        await self._write(lambda: self._db.run("DELETE FROM did_doc WHERE did = ?", (did,)))
 
     def check_health(self) -> None:
         """Raise `DatabaseError` if the file cannot be read."""
@@ -171,6 +180,14 @@ class DidCache:
         pages, free = self._db.value("PRAGMA page_count"), self._db.value("PRAGMA freelist_count")
         return int(pages) - int(free)
 
+    def _is_stored(self, found: CachedDocument) -> bool:
+        """Whether no other process has stored a newer document, or deleted this one."""
+        try:
+            at_ms = self._db.value(_UPDATED_AT, (found.document.did,))
+        except DatabaseError:
+            return True
+        return bool(at_ms == found.updated_at_ms)
+
     def _load(self, did: Did) -> CachedDocument | None:
         try:
             row = self._db.one("SELECT doc, updatedAt FROM did_doc WHERE did = ?", (did,))
@@ -183,9 +200,9 @@ class DidCache:
             _log.warning("cannot read from the DID cache", did=did, error=str(exc))
             return None
 
-    def _write(self, write: Callable[[], None]) -> None:
+    async def _write(self, write: Callable[[], None]) -> None:
         try:
-            write()
+            await when_free(write)
         except DatabaseError as exc:
             _log.warning("cannot write to the DID cache", error=str(exc))
 

@@ -147,13 +147,13 @@ class DidResolver:
         try:
             await self.resolve(did, force=True)
         except DidResolutionError:
-            self.forget(did)
+            await self.forget(did)
 
-    def forget(self, did: Did) -> None:
+    async def forget(self, did: Did) -> None:
         """Drop `did` from the cache, such as after updating it."""
-        self._cache.delete(did)
         self._failures.pop(did, None)
         self._asked_again.pop(did, None)
+        await self._cache.delete(did)
 
     async def close(self) -> None:
         """Cancel all fetches."""
@@ -202,11 +202,11 @@ class DidResolver:
             document = await self._source.fetch(did)
         except DidResolutionError as exc:
             if isinstance(exc, DidNotFound):
-                self._cache.delete(did)
+                await self._cache.delete(did)
             self._failures[did] = type(exc), exc.reason
             raise
         self._failures.pop(did, None)
-        self._cache.put(document, updated_at_ms=self._now_ms())
+        await self._cache.put(document, updated_at_ms=self._now_ms())
         return document
 
 

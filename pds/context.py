@@ -87,6 +87,8 @@ from pds.pending.run_record import end_run
 from pds.pending.unfinished import Unfinished
 from pds.pending.upload_sweep import UploadSweep
 from pds.rate_limits.admin_guesses import AdminGuesses
+from pds.rate_limits.memory import MemoryStore
+from pds.rate_limits.shared import SharedStore
 from pds.second_factors.passkeys import RelyingParty
 from pds.second_factors.second_factors import SecondFactors
 from pds.service_auth.issuer import ServiceTokens
@@ -103,6 +105,9 @@ PROXY_CONNECTIONS: Final = 1024
 """Concurrent proxied requests, to the operator's services and separately to all others."""
 
 _CLOCK_IDS: Final = 32
+"""As many as the reference has."""
+_CLOCK_IDS_OF_WORKER: Final = 15
+"""Each worker has others, so that no two processes make the same TID: room for 66."""
 _log = structlog.get_logger(__name__)
 
 
@@ -174,7 +179,7 @@ class ReadContext:
         stack.push_async_callback(self.accounts.close)
         self.unfinished = Unfinished(Journal(self.accounts.db))
         self.sequencer = self._open_sequencer(stack)
-        self.tid_clock = _tid_clock()
+        self.tid_clock = _tid_clock(self.peers.number)
         self.actor_store = open_actor_store(
             settings,
             self.accounts,
@@ -217,7 +222,7 @@ class ReadContext:
             timeout_ms=identity.resolver_timeout_ms, share=share, files=self.open_files
         )
         self.fetch_http = self._open_http(stack, FETCHES, StrangerShare(fetch_turns(), self.askers))
-        did_cache = open_did_cache(self.settings, stack)
+        did_cache = open_did_cache(self.settings, stack, is_shared=not self.peers.is_alone)
         self.did_resolver = DidResolver(
             did_cache,
             self.fetch_http,
@@ -316,6 +321,8 @@ class AppContext(ReadContext):
     """Turns at reserving signing keys, which are written one at a time."""
     copying: Turns
     """Turns at copying accounts that move in or out, which takes minutes."""
+    counters: MemoryStore | SharedStore
+    """Counts requests and guesses for all processes of this server."""
     admin_guesses: AdminGuesses
     crawlers: Crawlers
     administration: Administration
@@ -371,7 +378,9 @@ class AppContext(ReadContext):
         self.copying = Turns(
             "moves of accounts", at_once=3, each=1, waiting=50, waiting_each=1, wait_s=3600
         )
-        self.admin_guesses = AdminGuesses(self.client_addresses)
+        self.counters = MemoryStore() if self.peers.first is None else SharedStore(self)
+        stack.push_async_callback(self.counters.close)
+        self.admin_guesses = AdminGuesses(self.client_addresses, self.counters)
         self.crawlers = Crawlers(settings.crawlers, host=settings.public_host, http=self.fetch_http)
         stack.push_async_callback(self.crawlers.close)
         self.administration = Administration(
@@ -485,14 +494,15 @@ async def open_app_context(
     return ctx
 
 
-async def open_worker_context(settings: Settings, peers: Peers) -> AppContext:
+async def open_worker_context(
+    settings: Settings, peers: Peers, *, min_login_ms: int = MIN_LOGIN_MS
+) -> AppContext:
     """Open every part in a worker, after the first process has recovered from the last stop.
 
-    Raises `ConfigError` and `DatabaseError`s.
+    Checking a password takes at least `min_login_ms`. Raises `ConfigError` and `DatabaseError`s.
     """
     async with AsyncExitStack() as stack:
-        ctx = AppContext(settings, stack, peers)
-        ctx.unfinished.finished = True
+        ctx = AppContext(settings, stack, peers, min_login_ms=min_login_ms)
         ctx.closing = stack.pop_all()
     return ctx
 
@@ -516,8 +526,10 @@ def _audiences(settings: Settings) -> tuple[str, ...]:
     return (settings.service_did,) if service is None else (settings.service_did, service.did)
 
 
-def _tid_clock() -> TidClock:
+def _tid_clock(worker: int | None) -> TidClock:
     clock_id = random.SystemRandom().randrange(_CLOCK_IDS)
+    if worker is not None:
+        clock_id = _CLOCK_IDS + worker * _CLOCK_IDS_OF_WORKER + clock_id % _CLOCK_IDS_OF_WORKER
     return TidClock(lambda: time.time_ns() // 1000, clock_id)
 
 

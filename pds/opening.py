@@ -212,10 +212,12 @@ def open_actor_store(
     return actor_store
 
 
-def open_did_cache(settings: Settings, stack: AsyncExitStack) -> DidCache:
-    """Open the cache of DID documents."""
+def open_did_cache(settings: Settings, stack: AsyncExitStack, *, is_shared: bool) -> DidCache:
+    """Open the cache of DID documents. `is_shared` if other processes change it."""
     cache = DidCache.open(
-        settings.did_cache_db_path, wal_autocheckpoint=settings.wal_autocheckpoint
+        settings.did_cache_db_path,
+        wal_autocheckpoint=settings.wal_autocheckpoint,
+        is_shared=is_shared,
     )
     stack.callback(cache.close)
     return cache

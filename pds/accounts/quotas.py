@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS holdfast_quota (
   quotaBytes INTEGER NOT NULL CHECK (quotaBytes >= {_NO_LIMIT})
 ) STRICT, WITHOUT ROWID
 """
+_FIND: Final = "SELECT quotaBytes FROM holdfast_quota WHERE did = ?"
 _ALL: Final = "SELECT did, quotaBytes FROM holdfast_quota"
 _SAVE: Final = (
     "INSERT INTO holdfast_quota (did, quotaBytes) VALUES (?, ?)"
@@ -46,16 +47,15 @@ class Quotas:
         self._db = db
         self._store = store
         db.run(_SCHEMA)
-        # Kept in memory because every write asks for them; no other process changes the table.
-        self._known = read_own_quotas(db)
 
     def find(self, did: str) -> Quota | None:
         """Return the account's own quota; None if it has the default one."""
-        return self._known.get(did)
+        limit = self._db.value(_FIND, (did,))
+        return None if limit is None else _quota(limit)
 
     def limit_of(self, did: str, *, default_bytes: int | None) -> int | None:
         """Return how many bytes an account may use; None if there is no limit."""
-        own = self._known.get(did)
+        own = self.find(did)
         return default_bytes if own is None else own.limit_bytes
 
     async def set(self, did: Did, quota: Quota | None) -> None:
@@ -73,18 +73,14 @@ class Quotas:
             self._db.run(_SAVE, (did, _NO_LIMIT if limit is None else limit))
 
         await write(self._db, save)
-        if quota is None:
-            self.forget(did)
-        else:
-            self._known[did] = quota
-
-    def forget(self, did: Did) -> None:
-        """Drop an account's quota from memory after its row was deleted."""
-        self._known.pop(did, None)
 
 
 def read_own_quotas(db: Database) -> dict[str, Quota]:
     """Read the quotas from a database, which may lack the table."""
     if not db.connection.table_exists("main", "holdfast_quota"):
         return {}
-    return {did: Quota(None if limit == _NO_LIMIT else limit) for did, limit in db.all(_ALL)}
+    return {did: _quota(limit) for did, limit in db.all(_ALL)}
+
+
+def _quota(limit_bytes: int) -> Quota:
+    return Quota(None if limit_bytes == _NO_LIMIT else limit_bytes)

@@ -95,7 +95,6 @@ class AccountRegister:
         """Delete every row of the account. An unknown DID is fine."""
         await write(self.db, lambda: self._erase(did))
         self.repo_roots.forget(did)
-        self.quotas.forget(did)
 
     async def close(self) -> None:
         """Write the last repo heads and close the database. Raises `DatabaseError`."""

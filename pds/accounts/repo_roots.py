@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -124,14 +125,27 @@ class RepoRoots:
             return str(cid), rev
         return find_root(self._db, did)
 
-    def list(self, *, limit: int, after: tuple[str, str] | None = None) -> list[ListedRepo]:
+    @property
+    def queued(self) -> Mapping[str, tuple[Cid, str]]:
+        """The heads queued to be written: CID and rev by DID."""
+        return self._pending
+
+    def list(
+        self,
+        *,
+        limit: int,
+        after: tuple[str, str] | None = None,
+        queued: Mapping[str, tuple[Cid, str]] | None = None,
+    ) -> list[ListedRepo]:
         """Return a page of repos in any state, in the order their accounts were created.
 
-        `after` is the `created_at` and DID of the last one on the previous page.
+        `after` is the `created_at` and DID of the last one on the previous page; `queued` has the
+        heads that wait in all processes of the server.
         """
+        queued = self._pending if queued is None else queued
         # A condition that the first page does without would make each page read all before it.
         created_at, did = after or ("", "")
-        return [self._listed(row) for row in self._db.all(_PAGE, (created_at, did, limit))]
+        return [_listed(row, queued) for row in self._db.all(_PAGE, (created_at, did, limit))]
 
     async def flush(self) -> None:
         """Write the queued heads. Raises `DatabaseError`; the heads then stay queued."""
@@ -179,9 +193,10 @@ class RepoRoots:
         if self._pending:
             self._flush_later()
 
-    def _listed(self, row: tuple[Any, ...]) -> ListedRepo:
-        did, head, rev, created_at, takedown_ref, deactivated_at = row
-        if did in self._pending:
-            cid, rev = self._pending[did]
-            head = str(cid)
-        return ListedRepo(did, head, rev, created_at, status_from(takedown_ref, deactivated_at))
+
+def _listed(row: tuple[Any, ...], queued: Mapping[str, tuple[Cid, str]]) -> ListedRepo:
+    did, head, rev, created_at, takedown_ref, deactivated_at = row
+    if did in queued:
+        cid, rev = queued[did]
+        head = str(cid)
+    return ListedRepo(did, head, rev, created_at, status_from(takedown_ref, deactivated_at))

@@ -27,7 +27,7 @@ from pds.peers.locks import account_lock
 from pds.pending.import_turns import Sender
 from pds.repos.blobs import settle_uploads
 from pds.repos.errors import ImportRefused
-from pds.repos.imports import load_repo
+from pds.repos.imports import load_repo, refuse_second_import
 from repo.car import CarReader
 from repo.keys import PublicKey, parse_did_key
 from repo.syntax import Did
@@ -106,6 +106,7 @@ async def import_account(
         root, commit = await asyncio.to_thread(_find_commit, spool)
         did = Did(commit.did)
         spool.rewind()
+        await refuse_second_import(ctx, did)
         with ctx.imports.begun(did) as begun:
             begun.size_bytes = spool.size_bytes
             document, why_not = await _find_document(ctx, did)

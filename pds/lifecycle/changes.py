@@ -113,7 +113,7 @@ async def finish_deletion(ctx: AppContext, did: Did) -> None:
     await destroy(ctx, did)
     kept = ctx.sequencer.log.last_seq_of(did, "account")
     await delete_events_of(ctx, did, keep_seq=kept or 0)
-    ctx.did_resolver.forget(did)
+    await ctx.did_resolver.forget(did)
     await forget_damage(ctx, did)
 
 
@@ -213,7 +213,7 @@ async def _point_back(ctx: AppContext, did: Did, tried: str, handle: str) -> Non
     """Reset a DID that names the handle `tried` to the account's own handle."""
     if handle != tried and f"at://{tried}" in (await ctx.plc.data(did)).also_known_as:
         await ctx.plc.update_handle(did, handle, key=ctx.rotation_key)
-    ctx.did_resolver.forget(did)
+    await ctx.did_resolver.forget(did)
 
 
 async def _tell_of_operation(ctx: AppContext, did: Did, cid: str) -> None:

@@ -50,8 +50,8 @@ async def replace_signing_key(ctx: AppContext, account: ActorAccount) -> Private
     async with account_lock(ctx, did):
         key = K256PrivateKey.generate() if is_hold else await _put_into_did(ctx, account)
         await asyncio.to_thread(ctx.actor_store.keys.replace, did, key)
-        await ctx.did_resolver.refresh(did)
         await use_new_key(ctx, did)
+        await ctx.did_resolver.refresh(did)
         identity = IdentityEvent(did, account.handle)
         if account.deactivated_at is None:
             await append_with_commit(ctx, did, identity)

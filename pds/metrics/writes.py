@@ -9,6 +9,7 @@ from prometheus_client.core import Metric
 
 from database.connection import WriteCounts
 from pds.metrics.families import counter, counters, gauge, gauges
+from pds.pending.journal import read_damaged
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -58,7 +59,7 @@ def write_families(ctx: AppContext) -> Iterator[Metric]:
     yield gauge(
         "damaged_accounts",
         "Accounts that are not served because their files are damaged.",
-        len(ctx.unfinished.damaged),
+        len(read_damaged(ctx.accounts.db)),
     )
 
 

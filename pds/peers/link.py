@@ -21,6 +21,8 @@ GOODBYE: Final = 5
 CONNECT_S: Final = 15.0
 """How long a call waits for a process that is being replaced."""
 _POLL_S: Final = 0.02
+RETRY_AFTER_S: Final = 1
+"""When a request is worth repeating of which nothing was done: a worker starts in a second."""
 
 _Future: TypeAlias = "asyncio.Future[Any]"
 
@@ -37,6 +39,7 @@ class PeerGone(Exception):
             else "A process of the server is being replaced. Try again later."
         )
         self.was_called = was_called
+        self.retry_after_s = None if was_called else RETRY_AFTER_S
 
 
 class Link:
@@ -85,8 +88,12 @@ class Link:
             del self._waiting[number]
             self._close_if_done(channel)
 
+    async def connect(self) -> None:
+        """Connect, so that the process can be told something. Raises `PeerGone`."""
+        await self._connect(CONNECT_S)
+
     def tell(self, message: bytes) -> None:
-        """Send what `telling` made. A process that is not there is not told."""
+        """Send what `telling` made. A process that is not connected is not told."""
         if self._channel is not None:
             with suppress(ChannelClosed):
                 self._channel.send_encoded(message)

@@ -87,16 +87,21 @@ class Imports:
         self.room = SpoolRoom()
         """The disk space that received CARs use."""
 
+    def find_progress(self, did: Did) -> str | None:
+        """Return how far the import of this account is, for people; None if there is none."""
+        one = self._under_way.get(did)
+        return None if one is None else self.tell(one)
+
     @contextmanager
     def begun(self, did: Did) -> Iterator[Import]:
         """Register an import of this account for a `with` block.
 
         Raises `ImportUnderWay` during another one.
         """
-        earlier = self._under_way.get(did)
-        if earlier is not None:
+        progress = self.find_progress(did)
+        if progress is not None:
             # Otherwise, several CARs of one account would wait on the disk.
-            raise ImportUnderWay(self.tell(earlier))
+            raise ImportUnderWay(progress)
         started = self._under_way[did] = Import(did)
         try:
             yield started

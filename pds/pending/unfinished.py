@@ -16,7 +16,7 @@ class Unfinished:
     journal: Journal
     retrier: Retrier = field(default_factory=Retrier)
     damaged: set[str] = field(default_factory=set)
-    """DIDs whose store has been found damaged; each is logged once."""
+    """DIDs whose store this process has found damaged; each is logged once."""
     under_way: set[Entry] = field(default_factory=set)
     """The journaled changes that this process is making."""
     finished: bool = False

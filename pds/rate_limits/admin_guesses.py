@@ -11,6 +11,7 @@ from pds.monitoring.requests.client_address import ClientAddresses
 from pds.rate_limits.errors import TooManyRequests
 from pds.rate_limits.limit import MINUTE_S, Limit, by_ip
 from pds.rate_limits.memory import MemoryStore
+from pds.rate_limits.shared import SharedStore
 from pds.rate_limits.store import Count, Hit
 
 WRONG: Final = Limit("admin-password", 100, 5 * MINUTE_S, by_ip)
@@ -27,9 +28,10 @@ class AdminGuesses:
     the operator must always have access.
     """
 
-    def __init__(self, addresses: ClientAddresses, *, store: MemoryStore | None = None) -> None:
+    def __init__(self, addresses: ClientAddresses, store: MemoryStore | SharedStore) -> None:
+        """Count in `store`, which never fails as one on another machine may."""
         self._addresses = addresses
-        self._store = MemoryStore() if store is None else store
+        self._store = store
 
     async def note_wrong(self, request: web.Request) -> None:
         """Count a wrong password. Raises `TooManyRequests`."""

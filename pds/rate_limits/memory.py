@@ -41,12 +41,12 @@ class _Counters:
         self._floor = 0
         self._floor_until_ms = 0
 
-    def add(self, hit: Hit, now_ms: int) -> Count:
-        window = self._windows.get(hit.key)
+    def add(self, key: str, points: int, now_ms: int, *, window_ms: int) -> tuple[int, int]:
+        window = self._windows.get(key)
         if window is None or window.ends_ms <= now_ms:
-            window = self._open(hit.key, now_ms, window_ms=hit.limit.window_s * 1000)
-        window.used += hit.points
-        return Count(hit.limit, window.used, window.ends_ms - now_ms)
+            window = self._open(key, now_ms, window_ms=window_ms)
+        window.used += points
+        return window.used, window.ends_ms - now_ms
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -92,8 +92,15 @@ class MemoryStore:
 
     async def add(self, hits: Sequence[Hit]) -> list[Count]:
         """See `CounterStore.add`; never None."""
-        now_ms = self._now_ms()
-        return [self._counters[hit.limit.name].add(hit, now_ms) for hit in hits]
+        return [
+            Count(limit, *self.count(limit.name, limit.window_s, key, points))
+            for limit, key, points in hits
+        ]
+
+    def count(self, name: str, window_s: int, key: str, points: int) -> tuple[int, int]:
+        """Count a hit of the limit `name`. Return the points used, and when it resets, in ms."""
+        counters = self._counters[name]
+        return counters.add(key, points, self._now_ms(), window_ms=window_s * 1000)
 
     async def close(self) -> None:
         """See `CounterStore.close`."""

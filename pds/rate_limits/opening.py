@@ -7,20 +7,25 @@ from collections.abc import Mapping
 from pds.config import Settings
 from pds.monitoring.requests.client_address import ClientAddresses
 from pds.rate_limits.limiter import RateLimiter
-from pds.rate_limits.memory import MemoryStore
 from pds.rate_limits.method_limits import MethodLimits
 from pds.rate_limits.redis_client import open_redis
 from pds.rate_limits.store import CounterStore
 
 
 def open_rate_limiter(
-    settings: Settings, addresses: ClientAddresses, methods: Mapping[str, MethodLimits]
+    settings: Settings,
+    addresses: ClientAddresses,
+    methods: Mapping[str, MethodLimits],
+    counters: CounterStore,
 ) -> RateLimiter | None:
-    """Return a limiter with the limits of `methods` by NSID; None if limits are disabled."""
+    """Return a limiter with the limits of `methods` by NSID; None if limits are disabled.
+
+    It counts in the Redis of the settings, or in the `counters` of this server.
+    """
     if not settings.limits.rate_limits_enabled:
         return None
     return RateLimiter(
-        _open_store(settings),
+        _open_redis_store(settings) or counters,
         addresses,
         methods,
         bypass_key=settings.limits.bypass_key,
@@ -28,10 +33,10 @@ def open_rate_limiter(
     )
 
 
-def _open_store(settings: Settings) -> CounterStore:
+def _open_redis_store(settings: Settings) -> CounterStore | None:
     redis = open_redis(settings)
     if redis is None:
-        return MemoryStore()
+        return None
     from pds.rate_limits.redis_store import RedisStore  # Imports the client library.
 
     return RedisStore(redis)

@@ -45,6 +45,8 @@ async def mend_after(ctx: AppContext, worker: int, *, workers: int) -> None:
         if account is not None:
             await mend_store(ctx, account, may_lack_commits=False)
             mended += 1
+    # Before the worker is replaced: the next one may write newer heads.
+    await ctx.accounts.repo_roots.flush()
     await _settle_interrupted(ctx)
     _log.info(
         "stores of a worker were compared and repaired",

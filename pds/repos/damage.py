@@ -10,8 +10,8 @@ import structlog
 from actor_store.errors import ActorStoreDamaged, RepoNotFound, SigningKeyUnusable
 from database.errors import DatabaseForbidden, DatabaseIoFailed
 from pds.disk.remedies import give_to_server, restore_database, restore_key
-from pds.peers.calls import telling, told
-from pds.pending.journal import Entry
+from pds.peers.calls import by_all, telling, told
+from pds.pending.journal import Entry, read_damaged
 from repo.syntax import Did
 
 if TYPE_CHECKING:
@@ -68,10 +68,16 @@ def keep_unknown_back(ctx: ReadContext, database: Path, failure: DatabaseIoFaile
 
 async def forget_damage(ctx: ReadContext, did: Did) -> None:
     """Forget the damage of an account that has been repaired or deleted."""
-    if did in ctx.unfinished.damaged:
-        ctx.unfinished.damaged.discard(did)
-        ctx.unfinished.retrier.forget(("damaged", did))
+    # Each process may have found it.
+    await _forget_damage(ctx, did)
+    if did in read_damaged(ctx.accounts.db):
         await ctx.unfinished.journal.drop(Entry("damaged", did), durably=False)
+
+
+@by_all
+async def _forget_damage(ctx: ReadContext, did: Did) -> None:
+    ctx.unfinished.damaged.discard(did)
+    ctx.unfinished.retrier.forget(("damaged", did))
 
 
 def report_damage(ctx: ReadContext, exc: Exception) -> Exception:

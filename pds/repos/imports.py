@@ -21,8 +21,9 @@ from actor_store.importing import ImportedRepo, import_car, parse_commit
 from identity.resolver import DidResolutionError
 from identity.signers import NotSigned, find_signer
 from pds.disk.spool import Spool
-from pds.peers.calls import by_owner
+from pds.peers.calls import by_all, by_owner
 from pds.peers.locks import account_lock
+from pds.pending.import_turns import ImportUnderWay
 from pds.repos.blobs import settle_uploads
 from pds.repos.commits import sequence, sync_event, wait_for_log
 from pds.repos.errors import ImportRefused
@@ -75,6 +76,7 @@ async def import_repo(
     `QuotaExceeded`, and what `take_census`, `import_car` and `ActorStore.transact_in_thread`
     raise. Nothing has been changed if it raises.
     """
+    await refuse_second_import(ctx, did)
     await ctx.open_files.until_room(1)
     with (
         ctx.imports.begun(did) as begun,
@@ -90,6 +92,18 @@ async def import_repo(
                 keys = [await _find_signer(ctx, *found, keys)]
             await load_repo(ctx, did, spool, keys)
     await settle_uploads(ctx, did)
+
+
+async def refuse_second_import(ctx: AppContext, did: Did) -> None:
+    """Raise `ImportUnderWay` if any process of the server imports this repository."""
+    for progress in await _progress_of_import(ctx, did):
+        if progress is not None:
+            raise ImportUnderWay(progress)
+
+
+@by_all
+async def _progress_of_import(ctx: AppContext, did: Did) -> str | None:
+    return ctx.imports.find_progress(did)
 
 
 def _look_through(spool: Spool, did: Did) -> tuple[Cid, Commit] | None:

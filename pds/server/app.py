@@ -122,7 +122,9 @@ def _add_hold(app: web.Application, hold: Hold) -> Hold:
 def _add_rate_limiter(app: web.Application, table: MethodTable) -> RateLimiter | None:
     """Add the rate limiter; return None unless the operator has enabled limits."""
     ctx = app[CONTEXT]
-    limiter = open_rate_limiter(ctx.settings, ctx.client_addresses, {**table.limits, **OF_PAGES})
+    limiter = open_rate_limiter(
+        ctx.settings, ctx.client_addresses, {**table.limits, **OF_PAGES}, ctx.counters
+    )
     if limiter is not None:
         app[RATE_LIMITER] = limiter
         app.on_cleanup.append(_close_rate_limiter)

@@ -24,6 +24,7 @@ from pds.mail.transport import MailNotSent
 from pds.oauth.entryway.scope_references import ScopesUnavailable
 from pds.oauth.errors import OAuthError
 from pds.oauth.scopes.missing import ScopeMissing
+from pds.peers.link import PeerGone
 from pds.pending.import_turns import ImportUnderWay
 from pds.rate_limits.errors import TooManyRequests
 from pds.repos import errors as repo_errors
@@ -88,6 +89,7 @@ XRPC_ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     TooBusy: (503, "NotEnoughResources"),
     TooManyRequests: (429, "RateLimitExceeded"),
     ImportUnderWay: (503, "NotEnoughResources"),
+    PeerGone: (503, "NotEnoughResources"),
     # Databases
     database_errors.DatabaseBusy: (503, "NotEnoughResources"),
     database_errors.DatabaseFull: (503, "NotEnoughResources"),
@@ -171,6 +173,9 @@ def to_xrpc(exc: Exception) -> XrpcError:
         return out_of_files()
     if isinstance(exc, OSError) and has_no_space(exc):
         return XrpcError(503, "NotEnoughResources", _OUT_OF_SPACE)
+    if isinstance(exc, PeerGone) and exc.was_called:
+        # Not a 503, after which clients repeat what may have been done.
+        return XrpcError(500, message=str(exc))
     if isinstance(exc, ScopeMissing):
         return DpopChallenge.for_missing(exc.scope, str(exc))
     if isinstance(exc, OAuthError):

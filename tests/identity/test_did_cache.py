@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -29,11 +30,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "did_cache.sqlite"
 
 
-def test_a_document_is_kept_over_a_restart(path: Path) -> None:
+async def test_a_document_is_kept_over_a_restart(path: Path) -> None:
     cache = DidCache.open(path)
     assert cache.find(_DID) is None
-    cache.put(_document("old.test"), updated_at_ms=1)
-    cache.put(_document(), updated_at_ms=2)
+    await cache.put(_document("old.test"), updated_at_ms=1)
+    await cache.put(_document(), updated_at_ms=2)
     cache.close()
     cache = DidCache.open(path)
     found = cache.find(_DID)
@@ -42,21 +43,21 @@ def test_a_document_is_kept_over_a_restart(path: Path) -> None:
     cache.close()
 
 
-def test_reading_twice_gives_the_same_object(path: Path) -> None:
+async def test_reading_twice_gives_the_same_object(path: Path) -> None:
     cache = DidCache.open(path)
-    cache.put(_document(), updated_at_ms=1)
+    await cache.put(_document(), updated_at_ms=1)
     cache.close()
     cache = DidCache.open(path)
     assert cache.find(_DID) is cache.find(_DID)
     cache.close()
 
 
-def test_deleted_documents_stay_deleted(path: Path) -> None:
+async def test_deleted_documents_stay_deleted(path: Path) -> None:
     cache = DidCache.open(path)
     other = Did("did:web:other.example.com")
     for did in (_DID, other):
-        cache.put(_document(did=did), updated_at_ms=1)
-    cache.delete(_DID)
+        await cache.put(_document(did=did), updated_at_ms=1)
+    await cache.delete(_DID)
     assert cache.find(_DID) is None
     assert cache.find(other) is not None
     cache.close()
@@ -66,7 +67,7 @@ def test_deleted_documents_stay_deleted(path: Path) -> None:
     cache.close()
 
 
-def test_the_file_is_the_reference_s(path: Path) -> None:
+async def test_the_file_is_the_reference_s(path: Path) -> None:
     DidCache.open(path).close()
     db = open_database(path)
     schema = db.value("SELECT sql FROM sqlite_master WHERE name = 'did_doc'")
@@ -76,7 +77,7 @@ def test_the_file_is_the_reference_s(path: Path) -> None:
     db.close()
 
 
-def test_documents_that_the_reference_cached_are_read(path: Path) -> None:
+async def test_documents_that_the_reference_cached_are_read(path: Path) -> None:
     cache = DidCache.open(reference_data.unpack_file("did_cache.sqlite", path.parent))
     for did in json.loads(reference_data.PLC_FILE.read_text()):
         found = cache.find(Did(did))
@@ -86,42 +87,42 @@ def test_documents_that_the_reference_cached_are_read(path: Path) -> None:
     cache.close()
 
 
-def test_a_deleted_file_is_made_anew(path: Path) -> None:
+async def test_a_deleted_file_is_made_anew(path: Path) -> None:
     cache = DidCache.open(path)
-    cache.put(_document(), updated_at_ms=1)
+    await cache.put(_document(), updated_at_ms=1)
     cache.close()
-    path.unlink()
+    path.unlink()  # noqa: ASYNC240 (of a test)
     cache = DidCache.open(path)
     assert cache.find(_DID) is None
     cache.close()
 
 
 @pytest.mark.parametrize("damage", ["garbage", "newer schema"])
-def test_a_file_that_cannot_be_used_is_replaced(path: Path, damage: str) -> None:
+async def test_a_file_that_cannot_be_used_is_replaced(path: Path, damage: str) -> None:
     if damage == "garbage":
-        path.write_bytes(b"this is not a database, " * 1_000)
+        path.write_bytes(b"this is not a database, " * 1_000)  # noqa: ASYNC240 (of a test)
     else:
         DidCache.open(path).close()
         connection = apsw.Connection(str(path))
         connection.execute("INSERT INTO kysely_migration VALUES ('999', '')")
         connection.close()
     cache = DidCache.open(path)
-    cache.put(_document(), updated_at_ms=1)
+    await cache.put(_document(), updated_at_ms=1)
     assert cache.find(_DID) is not None
     cache.close()
 
 
-def test_on_a_full_disk_documents_are_kept_in_memory(tmp_path: Path) -> None:
+async def test_on_a_full_disk_documents_are_kept_in_memory(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", size_mb=1) as disk, filled(disk):
         cache = DidCache.open(disk / "did_cache.sqlite")
-        cache.put(_document(), updated_at_ms=1)
+        await cache.put(_document(), updated_at_ms=1)
         assert cache.find(_DID) is not None
         cache.check_health()
         assert not cache.is_in_file
         cache.close()
 
 
-def test_rows_that_are_no_documents_count_as_absent(path: Path) -> None:
+async def test_rows_that_are_no_documents_count_as_absent(path: Path) -> None:
     cache = DidCache.open(path)
     db = open_database(path)
     for n, doc in enumerate(("{", "[]", '{"id":"did:web:other.example.com"}')):
@@ -131,28 +132,28 @@ def test_rows_that_are_no_documents_count_as_absent(path: Path) -> None:
     cache.close()
 
 
-def test_a_file_that_cannot_be_written_costs_no_answer(path: Path) -> None:
+async def test_a_file_that_cannot_be_written_costs_no_answer(path: Path) -> None:
     cache = DidCache.open(path)
     other = open_database(path)
     with other.transaction():
-        cache.put(_document(), updated_at_ms=1)
+        await cache.put(_document(), updated_at_ms=1)
     found = cache.find(_DID)
     assert found is not None
     assert other.value("SELECT count(*) FROM did_doc") == 0
     other.close()
     cache.close()
-    cache.put(_document(), updated_at_ms=1)
+    await cache.put(_document(), updated_at_ms=1)
     assert cache.find(Did("did:web:never-seen.example.com")) is None
 
 
-def test_memory_is_bounded_and_the_file_knows_the_rest(path: Path) -> None:
+async def test_memory_is_bounded_and_the_file_knows_the_rest(path: Path) -> None:
     DidCache.open(path).close()
     cache = DidCache(open_database(path), memory_bytes=150)
     others = [Did(f"did:web:n{n}.example.com") for n in range(5)]
     for did in others:
-        cache.put(_document(did=did), updated_at_ms=1)
-    cache.put(_document("small.test"), updated_at_ms=1)
-    cache.put(_document("a" * 200), updated_at_ms=2)
+        await cache.put(_document(did=did), updated_at_ms=1)
+    await cache.put(_document("small.test"), updated_at_ms=1)
+    await cache.put(_document("a" * 200), updated_at_ms=2)
     for did in (*others, _DID):
         found = cache.find(did)
         assert found is not None
@@ -163,24 +164,24 @@ def test_memory_is_bounded_and_the_file_knows_the_rest(path: Path) -> None:
     cache.close()
 
 
-def test_the_file_does_not_grow_with_what_strangers_have_fetched(path: Path) -> None:
+async def test_the_file_does_not_grow_with_what_strangers_have_fetched(path: Path) -> None:
     DidCache.open(path).close()
     cache = DidCache(open_database(path), file_bytes=512 * 1024)
     for n in range(200):
         did = Did(f"did:web:n{n}.example.com")
-        cache.put(_document("a" * 100_000, did), updated_at_ms=1)
+        await cache.put(_document("a" * 100_000, did), updated_at_ms=1)
     assert cache.find(Did("did:web:n199.example.com")) is not None
-    assert path.stat().st_size < 1024 * 1024
+    assert path.stat().st_size < 1024 * 1024  # noqa: ASYNC240 (of a test)
     cache.close()
 
 
-def test_documents_in_use_outlast_a_flood_of_others(path: Path) -> None:
+async def test_documents_in_use_outlast_a_flood_of_others(path: Path) -> None:
     DidCache.open(path).close()
     cache = DidCache(open_database(path), file_bytes=512 * 1024, memory_bytes=1)
-    cache.put(_document(), updated_at_ms=7)
+    await cache.put(_document(), updated_at_ms=7)
     for n in range(1_000):
         did = Did(f"did:web:n{n}.example.com")
-        cache.put(_document("a" * 2_000, did), updated_at_ms=1)
+        await cache.put(_document("a" * 2_000, did), updated_at_ms=1)
         if n % 50 == 0:
             assert cache.find(_DID) is not None
     found = cache.find(_DID)
@@ -190,16 +191,47 @@ def test_documents_in_use_outlast_a_flood_of_others(path: Path) -> None:
     cache.close()
 
 
-def test_a_file_that_was_too_large_before_makes_room_bit_by_bit(path: Path) -> None:
+async def test_a_file_that_was_too_large_before_makes_room_bit_by_bit(path: Path) -> None:
     cache = DidCache.open(path)
     for n in range(500):
-        cache.put(_document("a" * 3_000, Did(f"did:web:n{n}.example.com")), updated_at_ms=1)
+        await cache.put(_document("a" * 3_000, Did(f"did:web:n{n}.example.com")), updated_at_ms=1)
     cache.close()
-    size_before = path.stat().st_size
+    size_before = path.stat().st_size  # noqa: ASYNC240 (of a test)
     db = open_database(path)
     cache = DidCache(db, file_bytes=256 * 1024)
     for n in range(8):
-        cache.put(_document("a" * 3_000, Did(f"did:web:new{n}.example.com")), updated_at_ms=1)
+        await cache.put(_document("a" * 3_000, Did(f"did:web:new{n}.example.com")), updated_at_ms=1)
     assert int(db.value("SELECT count(*) FROM did_doc")) < 100
-    assert path.stat().st_size <= size_before
+    assert path.stat().st_size <= size_before  # noqa: ASYNC240 (of a test)
     cache.close()
+
+
+async def test_a_process_sees_what_another_one_has_stored_or_deleted(path: Path) -> None:
+    one, other = (DidCache.open(path, is_shared=True) for _ in range(2))
+    await one.put(_document("old.test"), updated_at_ms=1)
+    assert _handle_in(other) == "old.test"
+    await one.put(_document("new.test"), updated_at_ms=2)
+    assert _handle_in(other) == "new.test"
+    await other.delete(_DID)
+    assert _handle_in(one) is None
+    for cache in (one, other):
+        cache.close()
+
+
+async def test_a_deletion_waits_while_another_process_writes(path: Path) -> None:
+    cache = DidCache.open(path, is_shared=True)
+    await cache.put(_document(), updated_at_ms=1)
+    db = open_database(path)
+    with db.transaction():
+        deleting = asyncio.create_task(cache.delete(_DID))
+        await asyncio.sleep(0)
+        assert not deleting.done()
+    await deleting
+    assert db.value("SELECT count(*) FROM did_doc") == 0
+    db.close()
+    cache.close()
+
+
+def _handle_in(cache: DidCache) -> str | None:
+    found = cache.find(_DID)
+    return None if found is None else found.document.handle

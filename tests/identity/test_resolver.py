@@ -210,7 +210,7 @@ async def test_an_owner_s_did_is_found_as_soon_as_it_is_there(
         await resolver.resolve(_PLC_DID)
     web_host.answer(f"/{_PLC_DID}", _json(_PLC_DID))
     if by == "forget":
-        resolver.forget(_PLC_DID)
+        await resolver.forget(_PLC_DID)
     assert await resolver.resolve(_PLC_DID, force=by == "force")
     assert await resolver.resolve(_PLC_DID)
 
@@ -421,7 +421,7 @@ async def test_forgetting_makes_the_next_resolution_ask(
 ) -> None:
     web_host.answer(f"/{_PLC_DID}", _json(_PLC_DID))
     await resolver.resolve(_PLC_DID)
-    resolver.forget(_PLC_DID)
+    await resolver.forget(_PLC_DID)
     assert resolver.find_cached(_PLC_DID) is None
     await resolver.resolve(_PLC_DID)
     assert len(web_host.requests) == 2

@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from pds.config import read_settings
+from pds.config import Settings, read_settings
 from pds.context import AppContext, open_app_context
 from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
@@ -229,6 +229,16 @@ async def start_pds(
     stack: AsyncExitStack, data: Path, environ: Mapping[str, str], *, port: int = 0
 ) -> Pds:
     """Start a server on `data` that stops with `stack`, on a free port unless one is given."""
+    plc, settings = await prepare_pds(stack, data, environ)
+    ctx = await open_app_context(settings, recover, min_login_ms=0)
+    stack.push_async_callback(ctx.close)
+    return await serve_pds(stack, ctx, plc, port=port)
+
+
+async def prepare_pds(
+    stack: AsyncExitStack, data: Path, environ: Mapping[str, str]
+) -> tuple[PlcStore, Settings]:
+    """Start a PLC directory, and return it with the settings of a server on `data`."""
     plc = PlcStore(data / "plc.sqlite")
     stack.callback(plc.close)
     plc_port = await _listen(stack, plc_application(plc))
@@ -247,8 +257,11 @@ async def start_pds(
         }
     )
     make_directories(settings)
-    ctx = await open_app_context(settings, recover, min_login_ms=0)
-    stack.push_async_callback(ctx.close)
+    return plc, settings
+
+
+async def serve_pds(stack: AsyncExitStack, ctx: AppContext, plc: PlcStore, *, port: int = 0) -> Pds:
+    """Answer requests over HTTP until `stack` closes, before which `ctx` must not be closed."""
     app = make_app(ctx)
     record_calls(app)
     port = await _listen(stack, app, port)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from actor_store.errors import RepoExists
 from pds.accounts.availability import check_did_free
 from pds.accounts.scopes import PRIVILEGED
@@ -11,6 +9,7 @@ from pds.lifecycle.errors import NoSignups
 from pds.lifecycle.signup import Signup, check_signup, create_account
 from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
+from pds.repos.stores import reserve_key
 from pds.xrpc.auth import optional_service
 from pds.xrpc.call import Answer, XrpcCall
 from pds.xrpc.credentials import AdminCredentials
@@ -48,11 +47,8 @@ async def reserve_signing_key(call: XrpcCall) -> Answer:
     ctx, did = call.ctx, call.body.get("did")
     if did is not None:
         check_did_free(ctx.accounts.store, did)
-    # Anyone may call this, and each call waits for the disk.
     holder = ctx.client_addresses.of(call.request).group
-    async with ctx.reserving.turn(holder):
-        key = await asyncio.to_thread(ctx.actor_store.keys.reserve, did, holder=holder)
-    return {"signingKey": key.did_key}
+    return {"signingKey": await reserve_key(ctx, did, holder=holder)}
 
 
 def _check_signup(call: XrpcCall) -> Signup:

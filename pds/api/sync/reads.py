@@ -16,6 +16,7 @@ from pds.accounts.account import AccountStatus
 from pds.accounts.scopes import STANDARD, SessionScope
 from pds.rate_limits.limit import MINUTE_S, by_ip
 from pds.rate_limits.method_limits import calls
+from pds.repos import heads
 from pds.repos.errors import UnknownRepo
 from pds.repos.readable import get_readable_account
 from pds.xrpc.accept_encoding import packing_of
@@ -124,9 +125,8 @@ async def get_repo_status(call: ReadCall) -> Answer:
 async def list_repos(call: ReadCall) -> Answer:
     """com.atproto.sync.listRepos"""
     cursor = call.params.get("cursor")
-    repos = call.ctx.accounts.repo_roots.list(
-        limit=call.params["limit"], after=_parse_repos_cursor(cursor) if cursor else None
-    )
+    after = _parse_repos_cursor(cursor) if cursor else None
+    repos = await heads.list_repos(call.ctx, limit=call.params["limit"], after=after)
     output: dict[str, Any] = {
         "repos": [
             {

@@ -12,6 +12,7 @@ from pds.fairness.turns import TooBusy
 from pds.lifecycle.migration.copying import Copier
 from pds.lifecycle.migration.errors import MoveProblem
 from pds.lifecycle.migration.moving import Moving
+from pds.peers.link import PeerGone
 
 SESSION_S: Final = 24 * 60 * 60
 """How long a session at the other server is kept while nothing happens."""
@@ -28,7 +29,7 @@ async def attend_moves(moving: Moving) -> None:
     while True:
         try:
             await look_after_moves(moving, copier)
-        except (DatabaseError, TooBusy) as exc:
+        except (DatabaseError, PeerGone, TooBusy) as exc:
             _log.warning("moves wait", reason=str(exc))
         await asyncio.sleep(_EVERY_S)
 

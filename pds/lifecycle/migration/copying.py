@@ -18,6 +18,7 @@ from pds.accounts.moves import COPYING, Move, Step
 from pds.fairness.turns import TooBusy
 from pds.lifecycle.migration.errors import MoveProblem, OtherServerRefused, Problem
 from pds.lifecycle.migration.servers import BlobNotTaken, NewServer, OldServer
+from pds.peers.link import PeerGone
 
 if TYPE_CHECKING:
     from pds.lifecycle.migration.moving import Moving
@@ -55,7 +56,7 @@ class Copier:
     async def _copy(self, did: Did) -> None:
         try:
             await self.copy(did)
-        except (DatabaseError, TooBusy) as exc:
+        except (DatabaseError, PeerGone, TooBusy) as exc:
             _log.warning("a move waits", did=did, reason=str(exc))
         finally:
             self._started.discard(did)

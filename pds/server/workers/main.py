@@ -21,6 +21,7 @@ from pds.peers.link import Link
 from pds.peers.peers import Peers
 from pds.peers.service import PeerService
 from pds.peers.sockets import socket_of
+from pds.recovery.joining import join
 from pds.server.app import make_app
 from pds.server.listening import serve_shared
 from pds.server.process import prompt_threads, raise_file_limit, tune_garbage_collector
@@ -65,6 +66,7 @@ async def _serve(spec: WorkerSpec, logs: Logs) -> None:
         service = PeerService(ctx)
         await service.listen(spec.socket)
         stack.push_async_callback(service.close)
+        await join(ctx)
         app = make_app(ctx, request_log=logs.quick(LOGGER))
         await serve_shared(stack, app, spec.listening)
         tune_garbage_collector()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from pds.accounts.account import ActorAccount
+from pds.pending.journal import read_damaged
 from pds.reporting import format_size
 from pds.repos.usage import read_account_usage
 from pds.translations.language import deferred as _
@@ -89,7 +90,7 @@ async def _page(
         takedown_ref=on_one_line(account.takedown_ref or "", LONGEST),
         deactivated_at=account.deactivated_at,
         email_confirmed_at=account.email_confirmed_at,
-        is_damaged=did in ctx.unfinished.damaged,
+        is_damaged=did in read_damaged(ctx.accounts.db),
         usage=usage.usage,
         used=usage.usage and format_size(usage.usage.used_bytes),
         quota="" if usage.quota_bytes is None else format_size(usage.quota_bytes),

@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from database.timestamps import iso_of
+from pds.pending.journal import read_damaged
 from pds.translations.language import deferred as _
 from pds.web.admin.desk import AdminVisit, Desk
 from pds.web.admin.views import path_of
@@ -26,7 +27,7 @@ def health_routes(desk: Desk) -> Iterator[web.RouteDef]:
 
 async def _show(visit: AdminVisit) -> web.StreamResponse:
     examination = visit.admin.examinations.newest()
-    damaged = sorted(visit.ctx.unfinished.damaged)
+    damaged = sorted(read_damaged(visit.ctx.accounts.db))
     return visit.page(
         "health.html",
         failures=await visit.ctx.health.failures(),

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from pds.administration.whole_server import look_at_firehose, read_samples
 from pds.disk.usage import find_disks
+from pds.pending.journal import read_damaged
 from pds.reporting import format_size
 from pds.web.admin.plots import HEIGHT, WIDTH, plots_of
 
@@ -60,7 +61,7 @@ async def _numbers(visit: AdminVisit) -> dict[str, Any]:
             for disk in disks
         ],
         "failures": await ctx.health.failures(),
-        "damaged": len(ctx.unfinished.damaged),
+        "damaged": len(read_damaged(ctx.accounts.db)),
         "stored": _stored(ctx),
     }
 

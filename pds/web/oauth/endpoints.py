@@ -20,6 +20,7 @@ from pds.monitoring.requests.request_info import promise_headers
 from pds.oauth.errors import InvalidDpopProof, OAuthError
 from pds.oauth.provider import OAuth
 from pds.oauth.replay.errors import ReplayStoreFailed
+from pds.peers.link import PeerGone
 from pds.rate_limits.errors import TooManyRequests
 from pds.rate_limits.limiter import RateLimiter
 from pds.web.oauth.documents import PAR_PATH, REVOKE_PATH, TOKEN_PATH
@@ -109,7 +110,7 @@ class Endpoints:
             answer = _error(exc.status, "invalid_request", exc.message)
         except TooManyRequests as exc:
             answer = _error(429, "temporarily_unavailable", str(exc))
-        except TooBusy as exc:
+        except (PeerGone, TooBusy) as exc:
             answer = _error(503, "temporarily_unavailable", str(exc))
         except (DatabaseError, ReplayStoreFailed):
             _log.exception("an OAuth request failed", path=request.path)

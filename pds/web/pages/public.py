@@ -18,6 +18,7 @@ from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
 from pds.context import ReadContext
 from pds.fairness.turns import TooBusy
+from pds.peers.link import PeerGone
 from pds.translations.language import Language
 from pds.translations.language import deferred as _
 from pds.translations.languages import language_for
@@ -91,7 +92,7 @@ class PublicPages:
             return _error_page(visit, exc)
         except TooBusy:
             return _error_page(visit, PageError(503, BUSY))
-        except (ActorStoreError, DatabaseError):
+        except (ActorStoreError, DatabaseError, PeerGone):
             _log.exception("a page cannot be made", path=request.path)
             return _error_page(visit, PageError(503, _UNREADABLE))
         is_secure = self.ctx.settings.public_url.startswith("https:")

@@ -17,6 +17,7 @@ from database.errors import DatabaseError
 from pds.fairness.turns import TooBusy
 from pds.oauth.devices.device_sessions import NO_DEVICE
 from pds.oauth.replay.errors import ReplayStoreFailed
+from pds.peers.link import PeerGone
 from pds.rate_limits.errors import TooManyRequests
 from pds.translations.asked import ask_for_languages
 from pds.translations.languages import language_for
@@ -133,7 +134,7 @@ class Site(Shared):
             response = self._error_page(visit, PageError(exc.status, "%(said)s", said=exc.message))
         except TooBusy:
             response = self._error_page(visit, PageError(503, BUSY))
-        except (ActorStoreError, DatabaseError, ReplayStoreFailed):
+        except (ActorStoreError, DatabaseError, PeerGone, ReplayStoreFailed):
             _log.exception("a page cannot be made", path=visit.request.path)
             response = self._error_page(
                 visit,

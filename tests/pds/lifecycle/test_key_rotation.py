@@ -10,6 +10,7 @@ import pytest
 from identity.plc import PlcError
 from identity.plc_data import PlcData, PlcService
 from pds.lifecycle.key_rotation import replace_rotation_key, replace_signing_key
+from pds.pending.journal import read_damaged
 from repo.commit import decode_commit
 from repo.keys import K256PrivateKey
 from repo.syntax import Did
@@ -99,7 +100,7 @@ async def test_a_lost_key_is_replaced(pds: Pds, alice: Account) -> None:
     assert (await create(pds, alice, {"n": 1})).status == 503
     new = (await rotate(pds, alice)).json["signingKey"]
     assert (await delete(pds, alice, "none")).status == 200
-    assert not pds.ctx.unfinished.damaged
+    assert not read_damaged(pds.ctx.accounts.db)
     await check_signs(pds, alice, new)
 
 

@@ -26,7 +26,7 @@ def pds_environ() -> dict[str, str]:
 def _few_guesses(pds: Pds, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin_guesses, "WRONG", replace(admin_guesses.WRONG, points=LIMIT))
     store = MemoryStore(now_ms=clock.now_ms)
-    pds.ctx.admin_guesses = AdminGuesses(pds.ctx.client_addresses, store=store)
+    pds.ctx.admin_guesses = AdminGuesses(pds.ctx.client_addresses, store)
 
 
 async def ask(pds: Pds, headers: Mapping[str, str]) -> Reply:

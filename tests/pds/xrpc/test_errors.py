@@ -44,6 +44,8 @@ from pds.oauth.permission_sets.document import InvalidLexiconDocument
 from pds.oauth.permission_sets.errors import LexiconUnavailable
 from pds.oauth.permission_sets.proof import NotProven
 from pds.oauth.replay.errors import ReplayStoreFailed
+from pds.peers.channel import ChannelClosed
+from pds.peers.link import PeerGone
 from pds.pending.import_turns import ImportUnderWay
 from pds.readonly.handles_file import InvalidHandlesFile
 from pds.repos.errors import ImportRefused
@@ -75,6 +77,7 @@ INTERNAL: dict[type[Exception], str] = {
     OtherServerRefused: "a problem of a move, on its pages only",
     BlobNotTaken: "becomes a file that is missing after a move",
     WrongSize: "the store sends other bytes than it has said: a download is broken off",
+    ChannelClosed: "becomes `PeerGone`",
     TooManyAdminCodes: "only on the administrator's pages, which tell what to do",
     blob_errors.BlobFileMissing: "getBlob and commits answer for it; else the disk lost a file",
     blob_errors.BlobObjectChanged: "only for writers with a condition, which no request is",
@@ -225,6 +228,13 @@ def test_paths_of_the_server_are_not_told(kind: type[DatabaseError]) -> None:
     assert error.status == 503
     assert "/data" not in error.message
     assert "reason" not in error.message
+
+
+def test_what_another_process_may_have_done_is_not_to_be_repeated() -> None:
+    nothing_done, unclear = (to_xrpc(PeerGone(was_called=called)) for called in (False, True))
+    assert (nothing_done.status, nothing_done.retry_after_s) == (503, 1)
+    assert (unclear.status, unclear.retry_after_s) == (500, None)
+    assert "not known" in unclear.message
 
 
 def test_a_cursor_of_invite_codes_that_is_none_is_the_client_s_mistake() -> None:

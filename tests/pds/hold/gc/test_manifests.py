@@ -86,7 +86,7 @@ async def test_anything_but_a_clear_answer_keeps_the_manifest(
 ) -> None:
     await web_user.push("one")
     pass_days(hold, 30)
-    pds.ctx.did_resolver.forget(web_user.did)
+    await pds.ctx.did_resolver.forget(web_user.did)
     answer(web_host)
 
     counts = await run(hold, CHECK)

@@ -6,6 +6,8 @@ import orjson
 
 from database.errors import DatabaseFull
 from pds.administration.samples import Counts, Sample
+from pds.pending.journal import Entry
+from repo.syntax import Did
 from tests.pds.conftest import Pds
 from tests.pds.web.admin.desk import Administrator, link_of
 
@@ -114,7 +116,7 @@ async def test_invite_codes_are_made_listed_and_disabled(pds: Pds) -> None:
 
 async def test_a_failing_server_says_so_on_the_first_page(pds: Pds) -> None:
     admin = await Administrator.signed_in(pds)
-    pds.ctx.unfinished.damaged.add("did:plc:broken")
+    await pds.ctx.unfinished.journal.add(Entry("damaged", Did("did:plc:broken"), "is empty"))
     page = await admin.open("/admin")
     assert "The data of one account is damaged." in page.text
     assert "did:plc:broken" in (await admin.open("/admin/health")).text

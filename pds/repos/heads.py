@@ -1,0 +1,30 @@
+"""The current commits of all repositories, as whichever process has made them knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pds.peers.calls import by_all
+
+if TYPE_CHECKING:
+    from pds.accounts.repo_roots import ListedRepo
+    from pds.context import ReadContext
+    from repo.cid import Cid
+
+
+async def list_repos(
+    ctx: ReadContext, *, limit: int, after: tuple[str, str] | None
+) -> list[ListedRepo]:
+    """Return a page of repos: see `RepoRoots.list`. No head is older than an answered commit."""
+    queued: dict[str, tuple[Cid, str]] = {}
+    # Asked before the rows are read: what is written meanwhile is in them.
+    for heads in await _queued_heads(ctx):
+        for did, (cid, rev) in heads.items():
+            if did not in queued or queued[did][1] < rev:
+                queued[did] = (cid, rev)
+    return ctx.accounts.repo_roots.list(limit=limit, after=after, queued=queued)
+
+
+@by_all
+async def _queued_heads(ctx: ReadContext) -> dict[str, tuple[Cid, str]]:
+    return dict(ctx.accounts.repo_roots.queued)
