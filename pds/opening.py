@@ -201,6 +201,7 @@ def open_actor_store(
         settings=StoreSettings(
             max_open=settings.database.actor_store_cache_size,
             durability=durability,
+            processes=settings.workers,
             wal_autocheckpoint=settings.wal_autocheckpoint,
         ),
         files=open_files,
