@@ -72,6 +72,11 @@ def _status(pid: int) -> tuple[float, float]:
     return now, peak
 
 
+def processes_of(pid: int) -> list[int]:
+    """Return a process and its descendants."""
+    return [pid, *(each for child in _children(pid) for each in processes_of(child))]
+
+
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
