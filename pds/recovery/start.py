@@ -58,6 +58,8 @@ async def recover(ctx: AppContext) -> None:
     be read or written. An actor whose files are damaged is quarantined.
     """
     try:
+        # Not in what is tried again later, when somebody may have begun to copy.
+        await ctx.accounts.moves.release_all()
         await _recover(ctx)
     except DatabaseFull as exc:
         _log.error(
@@ -95,7 +97,6 @@ async def _recover(ctx: AppContext) -> None:
     elif ctx.accounts.repo_roots.complete_at_s is None:
         # An older version, which did not record completeness, may have left stale heads.
         await mend_heads(ctx, list(ctx.accounts.store.iter_all()))
-    await ctx.accounts.moves.release_all()
     ctx.accounts.repo_roots.mark_complete()
     ctx.event_log.run.mark_recovered()
     ctx.unfinished.finished = True
