@@ -47,7 +47,8 @@ def rows(runs: Sequence[AccountFigures]) -> Iterator[Row]:
     title = "ms at p99 that the first read of an account takes longer"
     judged = (_NONE, f"≤ {COLD_TARGET_MS:g} ms", _is(more_ms[-1] <= COLD_TARGET_MS))
     yield (title, *(f"{each:.1f}" for each in more_ms), *judged)
-    yield from _memory_rows(runs)
+    if any(run.stores for run in runs):
+        yield from _memory_rows(runs)
     yield _row(
         "events deleted a second; p99, max ms of a step",
         [

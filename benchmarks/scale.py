@@ -227,15 +227,11 @@ def _record_of(number: int) -> str:
 
 
 def _pages_of_repos(client: _Client) -> Iterator[str]:
-    """Yield the paths of all pages of listRepos."""
-    cursor: dict[str, str] = {}
-    while True:
-        path = _xrpc("com.atproto.sync.listRepos", limit=500, **cursor)
+    """Yield the paths of all pages of listRepos that are full."""
+    path = _xrpc("com.atproto.sync.listRepos", limit=500)
+    while "cursor" in (page := orjson.loads(client.request(path))):
         yield path
-        page = orjson.loads(client.request(path))
-        if "cursor" not in page:
-            return
-        cursor = {"cursor": page["cursor"]}
+        path = _xrpc("com.atproto.sync.listRepos", limit=500, cursor=page["cursor"])
 
 
 def _xrpc(method: str, **params: str | int) -> str:
