@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -36,22 +36,8 @@ def rows(runs: Sequence[AccountFigures]) -> Iterator[Row]:
     yield _row("s to make them", [f"{run.made_s:,.0f}" for run in runs])
     yield _row("files; inodes", [f"{run.files:,}; {run.inodes:,}" for run in runs])
     yield _row("MiB on disk", [f"{run.size_bytes / (1 << 20):,.0f}" for run in runs])
-    for title in last.work:
-        shown = [f"{run.work[title].seconds:.1f} ({run.work[title].cpu_s:.1f})" for run in runs]
-        growth = last.work[title].cpu_s / first.work[title].cpu_s
-        if title == START:
-            met = last.work[title].seconds <= START_TARGET_S
-            yield (
-                f"s: {title} (CPU)",
-                *shown,
-                f"{growth:.2f}×",
-                f"≤ {START_TARGET_S:g} s",
-                _is(met),
-            )
-        else:
-            limit = max(1.0, WORK_TARGET * last.accounts / first.accounts)
-            target = f"≤ {limit:.0f}×"
-            yield (f"s: {title} (CPU)", *shown, f"{growth:.1f}×", target, _is(growth <= limit))
+    for title in first.work:
+        yield _work_row(title, [run for run in runs if title in run.work], len(runs))
     for title in last.asked:
         shown = [f"{run.asked[title].cpu_us:,.0f}; {run.asked[title].p50_ms:.1f}" for run in runs]
         growth = last.asked[title].cpu_us / first.asked[title].cpu_us
@@ -61,7 +47,8 @@ def rows(runs: Sequence[AccountFigures]) -> Iterator[Row]:
     title = "ms at p99 that the first read of an account takes longer"
     judged = (_NONE, f"≤ {COLD_TARGET_MS:g} ms", _is(more_ms[-1] <= COLD_TARGET_MS))
     yield (title, *(f"{each:.1f}" for each in more_ms), *judged)
-    yield from _memory_rows(runs)
+    if any(run.stores for run in runs):
+        yield from _memory_rows(runs)
     yield _row(
         "events deleted a second; p99, max ms of a step",
         [
@@ -84,27 +71,45 @@ def _memory_rows(runs: Sequence[AccountFigures]) -> Iterator[Row]:
     yield ("open stores; MiB resident with them", *shown, *all_of)
 
 
+def _work_row(title: str, runs: Sequence[AccountFigures], columns: int) -> Row:
+    """Return the row of what was done with some numbers of accounts, the first among them."""
+    first, last = runs[0], runs[-1]
+    shown = [f"{run.work[title].seconds:.1f} ({run.work[title].cpu_s:.1f})" for run in runs]
+    shown += [_NONE] * (columns - len(runs))
+    growth = last.work[title].cpu_s / first.work[title].cpu_s
+    if title == START:
+        is_met = last.work[title].seconds <= START_TARGET_S
+        judged = (f"{growth:.2f}×", f"≤ {START_TARGET_S:g} s", _is(is_met))
+    else:
+        limit = max(1.0, WORK_TARGET * last.accounts / first.accounts)
+        judged = (f"{growth:.1f}×", f"≤ {limit:.0f}×", _is(growth <= limit))
+    return (f"s: {title} (CPU)", *shown, *judged)
+
+
 def plots(runs: Sequence[AccountFigures]) -> dict[str, str]:
     """Return the plots by the names of their files."""
 
     def lines(
-        titles: Sequence[str], value: Callable[[AccountFigures, str], float]
+        values: Callable[[AccountFigures], Mapping[str, float]],
     ) -> dict[str, list[tuple[float, float]]]:
-        return {title: [(run.accounts, value(run, title)) for run in runs] for title in titles}
+        found: dict[str, list[tuple[float, float]]] = {}
+        for run in runs:
+            for title, value in values(run).items():
+                found.setdefault(title, []).append((run.accounts, value))
+        return found
 
-    work, asked = list(runs[-1].work), list(runs[-1].asked)
     return {
         "accounts-work.svg": plot(
             "Seconds of CPU for what is done once",
             x="accounts",
             y="s",
-            lines=lines(work, lambda run, title: run.work[title].cpu_s),
+            lines=lines(lambda run: {title: took.cpu_s for title, took in run.work.items()}),
         ),
         "accounts-requests.svg": plot(
             "Microseconds of CPU for a request",
             x="accounts",
             y="µs",
-            lines=lines(asked, lambda run, title: run.asked[title].cpu_us),
+            lines=lines(lambda run: {title: each.cpu_us for title, each in run.asked.items()}),
         ),
     }
 

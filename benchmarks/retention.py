@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from database.checkpoints import Checkpointer
+from pds.server.process import tune_garbage_collector
 from sequencer.log import OldEvents
 from sequencer.retention import KeptEvents, Retention
 from sequencer.sequencer import Sequencer
@@ -52,9 +53,16 @@ async def _measure(log: Path, size_bytes: int) -> RetentionFigures:
         steps_ms.append(1000 * (time.thread_time() - started_s))
         return deleted
 
+    tune_garbage_collector()
     sequencer.delete_oldest = timed  # type: ignore[method-assign]
     started_s = time.monotonic()
-    events = await Retention(sequencer, log, KeptEvents(age_s=_DAY_S)).sweep()
+    retention = Retention(
+        sequencer,
+        log,
+        KeptEvents(age_s=_DAY_S),
+        is_checkpointing=lambda: checkpointer.waiting > 0,
+    )
+    events = await retention.sweep()
     seconds = time.monotonic() - started_s
     await sequencer.close()
     checkpointer.close()

@@ -48,6 +48,7 @@ _ASKED: Final = 400
 """Requests of each kind."""
 _LOGINS: Final = 20
 _PAGES: Final = 200
+_IDLE_S: Final = 0.5
 _LOGIN: Final = "/xrpc/com.atproto.server.createSession"
 
 
@@ -195,6 +196,9 @@ def _ask(server: Server, accounts: int) -> Iterator[tuple[str, Answers]]:
         logins = [{"identifier": handle_of(n), "password": PASSWORD} for n in some[:_LOGINS]]
         yield "server.createSession", client.ask([_LOGIN] * len(logins), logins)
         client.sign_in()
+        # The overview has all files measured, in the background and once in a while.
+        client.request("/admin")
+        client.wait_until_idle()
         for kind, words in (
             ("handle", [handle_of(n)[:9] for n in some]),
             ("address", [f"user{n}@" for n in some]),
@@ -223,15 +227,11 @@ def _record_of(number: int) -> str:
 
 
 def _pages_of_repos(client: _Client) -> Iterator[str]:
-    """Yield the paths of all pages of listRepos."""
-    cursor: dict[str, str] = {}
-    while True:
-        path = _xrpc("com.atproto.sync.listRepos", limit=500, **cursor)
+    """Yield the paths of all pages of listRepos that are full."""
+    path = _xrpc("com.atproto.sync.listRepos", limit=500)
+    while "cursor" in (page := orjson.loads(client.request(path))):
         yield path
-        page = orjson.loads(client.request(path))
-        if "cursor" not in page:
-            return
-        cursor = {"cursor": page["cursor"]}
+        path = _xrpc("com.atproto.sync.listRepos", limit=500, cursor=page["cursor"])
 
 
 def _xrpc(method: str, **params: str | int) -> str:
@@ -280,6 +280,13 @@ class _Client:
         if response.status not in (200, 303):
             raise RequestFailed(f"{path} answered {response.status}: {answer[:200]!r}")
         return answer
+
+    def wait_until_idle(self) -> None:
+        """Wait until the server does nothing on its own."""
+        before_s, now_s = -1.0, cpu_s_of(self._pid)[0]
+        while now_s - before_s > _IDLE_S / 10:
+            time.sleep(_IDLE_S)
+            before_s, now_s = now_s, cpu_s_of(self._pid)[0]
 
     def sign_in(self) -> None:
         """Sign in as the administrator. Raises `RequestFailed`."""

@@ -439,7 +439,7 @@ class AppContext(ReadContext):
     def _open_retention(self, stack: AsyncExitStack) -> Retention | None:
         if self.peers.first is not None:
             return None
-        retention = open_retention(self.settings, self.event_log)
+        retention = open_retention(self.settings, self.event_log, self.checkpointer)
         stack.push_async_callback(retention.close)
         return retention
 

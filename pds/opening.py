@@ -92,14 +92,21 @@ def open_remote_sequencer(
     )
 
 
-def open_retention(settings: Settings, sequencer: Sequencer) -> Retention:
+def open_retention(
+    settings: Settings, sequencer: Sequencer, checkpointer: Checkpointer
+) -> Retention:
     """Prepare the deletion of old events, which the caller starts."""
     days = settings.subscription.retention_days
     kept = KeptEvents(
         age_s=None if days is None else days * 86_400.0,
         size_bytes=settings.subscription.retention_bytes,
     )
-    return Retention(sequencer, settings.sequencer_db_path, kept)
+    return Retention(
+        sequencer,
+        settings.sequencer_db_path,
+        kept,
+        is_checkpointing=lambda: checkpointer.waiting > 0,
+    )
 
 
 def bucket_location(settings: Settings) -> S3Location | None:

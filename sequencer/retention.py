@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,9 @@ _MOST: Final = 128
 _LONG_S: Final = 0.002
 _REST_FACTOR: Final = 4
 """The pause after each step, as a multiple of the step's time on the event loop."""
+_REST_S: Final = 0.05
+"""The pause at least: every step writes up to half a megabyte to the WAL, which has to be brought
+into the file, and to the replica, before it is long."""
 _OLDEST: Final = (
     "SELECT seq, did, eventType, event, invalidated, sequencedAt FROM repo_seq"
     " WHERE seq < (SELECT max(seq) FROM repo_seq) ORDER BY seq LIMIT ?"
@@ -62,11 +66,25 @@ class KeptEvents:
 class Retention:
     """Deletes the events that are not to be kept. Belongs to the event loop of the sequencer."""
 
-    def __init__(self, sequencer: Sequencer, path: Path, kept: KeptEvents) -> None:
-        """`path` is the file of the log, which is read in a thread."""
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        path: Path,
+        kept: KeptEvents,
+        *,
+        is_checkpointing: Callable[[], bool] = lambda: False,
+        rest_s: float = _REST_S,
+    ) -> None:
+        """`path` is the file of the log, which is read in a thread.
+
+        While `is_checkpointing`, nothing is deleted: a WAL that is written to all the time is never
+        emptied, and in the end checkpointed by the event loop. `rest_s` is the least pause.
+        """
         self._sequencer = sequencer
         self._path = path
         self._kept = kept
+        self._is_checkpointing = is_checkpointing
+        self._rest_s = rest_s
         self._rows = _MOST
         self._started_ms = sequencer.now_ms() - time.monotonic() * 1000
         self._task: asyncio.Task[None] | None = None
@@ -90,7 +108,9 @@ class Retention:
         before = self.deleted
         while (old := await asyncio.to_thread(self._find)) is not None:
             took_s = await self._delete(old)
-            await asyncio.sleep(_REST_FACTOR * took_s)
+            await asyncio.sleep(max(self._rest_s, _REST_FACTOR * took_s))
+            while self._is_checkpointing():  # noqa: ASYNC110 (in a thread, which tells nobody)
+                await asyncio.sleep(_REST_S)
         return self.deleted - before
 
     async def _go_on(self) -> None:

@@ -30,7 +30,7 @@ DAY = KeptEvents(age_s=DAY_MS / 1000)
 
 
 async def sweep(sequencer: Sequencer, log_path: Path, kept: KeptEvents = DAY) -> int:
-    return await Retention(sequencer, log_path, kept).sweep()
+    return await Retention(sequencer, log_path, kept, rest_s=0).sweep()
 
 
 def seqs(sequencer: Sequencer) -> list[int]:
@@ -201,10 +201,28 @@ async def test_steps_are_short_though_events_are_many_and_large(
     await append_many(sequencer, 3, size=2_000_000)
     clock.ms += 2 * DAY_MS
     await append_many(sequencer, 1)
-    retention = Retention(sequencer, log_path, DAY)
+    retention = Retention(sequencer, log_path, DAY, rest_s=0)
     with loop_blocks() as blocks:
         assert await retention.sweep() == 3_003
     assert blocks.longest_ms < 20, blocks.where
+
+
+async def test_nothing_is_deleted_while_the_log_is_checkpointed(
+    sequencer: Sequencer, clock: Clock, log_path: Path
+) -> None:
+    await append_many(sequencer, 300)
+    clock.ms += 2 * DAY_MS
+    left = [True, True, False]
+    seen: list[int] = []
+
+    def is_checkpointing() -> bool:
+        seen.append(retention.deleted)
+        return left.pop(0) if left else False
+
+    retention = Retention(sequencer, log_path, DAY, is_checkpointing=is_checkpointing, rest_s=0)
+    await retention.sweep()
+    assert seen[:3] == [128, 128, 128]
+    assert seen[3] > 128
 
 
 async def test_without_a_limit_nothing_runs(sequencer: Sequencer, log_path: Path) -> None:
