@@ -40,6 +40,8 @@ class SharedWrites:
         outcome = await made
         if outcome is _FAILED:
             return await write(self._db, change)
+        # The task that asked for the change is the one that waits until it is durable.
+        self._db.durability.note(self._db.path)
         return cast("T", outcome)
 
     def _commit(self) -> None:

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from database import retry
 from database.connection import Database
+from database.durability import Durability
 from database.errors import ConstraintViolated, DatabaseBusy
 from database.opening import open_database
 from database.shared_writes import SharedWrites
@@ -103,3 +105,24 @@ async def test_a_file_that_stays_busy_is_an_error(
     monkeypatch.setattr(retry, "DELAYS_MS", (1, 1))
     with other.transaction(), pytest.raises(DatabaseBusy):
         await Writer(db).add(1)
+
+
+class Notes(Durability):
+    """Remembers which tasks have noted a commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: set[asyncio.Task[Any] | None] = set()
+
+    def note(self, database: Path) -> None:
+        self.tasks.add(asyncio.current_task())
+
+
+async def test_everyone_waits_until_the_shared_commit_is_durable(tmp_path: Path) -> None:
+    notes = Notes()
+    with closing(open_database(tmp_path / "b.sqlite", durability=notes)) as db:
+        db.script("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT;")
+        writer = Writer(db)
+        tasks = {asyncio.ensure_future(writer.add(number)) for number in range(3)}
+        await asyncio.gather(*tasks)
+    assert tasks <= notes.tasks
