@@ -143,9 +143,12 @@ class Database:
         """Return the number of rows changed by the last INSERT, UPDATE or DELETE."""
         return self.connection.changes()
 
-    def transaction(self) -> WriteTransaction:
-        """Return a `with` block for one write transaction: committed at its end, or rolled back."""
-        return WriteTransaction(self)
+    def transaction(self, *, lasting: bool = True) -> WriteTransaction:
+        """Return a `with` block for one write transaction: committed at its end, or rolled back.
+
+        Nothing makes one durable that is not `lasting`, but a later one of the same file.
+        """
+        return WriteTransaction(self, lasting=lasting)
 
     def snapshot(self) -> Transaction:
         """Return a `with` block whose reads all see the same state."""
@@ -260,11 +263,16 @@ class Transaction:
 class WriteTransaction(Transaction):
     """The `with` block of `Database.transaction`: committed at its end, or rolled back."""
 
-    __slots__ = ("_started",)
+    __slots__ = ("_lasting", "_started")
 
     # IMMEDIATE, because a transaction that reads first and writes later fails at once if
     # another writer got in between, and no busy timeout helps.
     begin = "BEGIN IMMEDIATE"
+
+    def __init__(self, db: Database, *, lasting: bool = True) -> None:
+        """Lock nothing until the block is entered."""
+        super().__init__(db)
+        self._lasting = lasting
 
     def __enter__(self) -> Database:
         self._started = perf_counter()
@@ -279,7 +287,8 @@ class WriteTransaction(Transaction):
     ) -> None:
         super().__exit__(kind, exc, tb)
         if kind is None:
-            self._db.durability.note(self._db.path)
+            if self._lasting:
+                self._db.durability.note(self._db.path)
             counts = self._db.counts
             counts.committed += 1
             counts.seconds += perf_counter() - self._started

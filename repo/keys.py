@@ -51,6 +51,8 @@ class PublicKey(ABC):
     """The multicodec of the curve's public keys, by its name in the table."""
     _order: ClassVar[int]
     """The order of the curve; r and s are less than it."""
+    _highest_low_s: ClassVar[int]
+    """Half of the order."""
 
     point: bytes
     """The compressed point, 33 bytes."""
@@ -85,7 +87,7 @@ class PublicKey(ABC):
         s = int.from_bytes(signature[32:])
         if not (0 < r < self._order and 0 < s < self._order):
             return False
-        if s > self._order // 2:
+        if s > self._highest_low_s:
             if not allow_high_s:
                 return False
             s = self._order - s
@@ -113,6 +115,7 @@ class K256PublicKey(PublicKey):
     jwt_alg = "ES256K"
     _codec = "secp256k1-pub"
     _order = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
+    _highest_low_s = _order // 2
 
     def __init__(self, key: coincurve.PublicKey) -> None:
         self._key = key
@@ -138,6 +141,7 @@ class P256PublicKey(PublicKey):
     jwt_alg = "ES256"
     _codec = "p256-pub"
     _order = 0xFFFFFFFF_00000000_FFFFFFFF_FFFFFFFF_BCE6FAAD_A7179E84_F3B9CAC2_FC632551
+    _highest_low_s = _order // 2
 
     def __init__(self, key: ec.EllipticCurvePublicKey) -> None:
         self._key = key

@@ -23,6 +23,7 @@ from jwt.utils import base64url_decode, base64url_encode
 
 from repo.keys import PrivateKey, PublicKey
 
+_NUMBERS: Final = (int, float)
 _JWS: Final = PyJWS(algorithms=[], options={"verify_signature": False})
 
 
@@ -139,4 +140,5 @@ def read_unverified_jwt_again(token: str, header: dict[str, Any], *, max_length:
 
 def is_time(value: object) -> TypeGuard[int | float]:
     """Whether a claim is a finite number of seconds."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Not of a subclass, such as a boolean; JSON has no others.
+    return type(value) in _NUMBERS and math.isfinite(value)  # type: ignore[arg-type]

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from database import retry
 from database.connection import Database
+from database.durability import Durability
 from database.errors import ConstraintViolated, DatabaseBusy
 from database.opening import open_database
 from database.shared_writes import SharedWrites
@@ -38,12 +40,12 @@ class Writer:
         self._db = db
         self._writes = SharedWrites(db)
 
-    async def add(self, number: int) -> int:
+    async def add(self, number: int, *, lasting: bool = True) -> int:
         def change() -> int:
             self._db.run("INSERT INTO t VALUES (?)", (number,))
             return 2 * number
 
-        return await self._writes.make(change)
+        return await self._writes.make(change, lasting=lasting)
 
 
 def numbers(db: Database) -> list[int]:
@@ -103,3 +105,25 @@ async def test_a_file_that_stays_busy_is_an_error(
     monkeypatch.setattr(retry, "DELAYS_MS", (1, 1))
     with other.transaction(), pytest.raises(DatabaseBusy):
         await Writer(db).add(1)
+
+
+async def test_whoever_asks_for_a_lasting_change_waits_until_it_is_durable(tmp_path: Path) -> None:
+    notes = Notes()
+    with closing(open_database(tmp_path / "b.sqlite", durability=notes)) as db:
+        db.script("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT;")
+        writer = Writer(db)
+        passing = asyncio.ensure_future(writer.add(0, lasting=False))
+        lasting = {asyncio.ensure_future(writer.add(number)) for number in (1, 2)}
+        await asyncio.gather(passing, *lasting)
+    assert {task for task in notes.tasks if task is not None} == lasting
+
+
+class Notes(Durability):
+    """Remembers which tasks have noted a commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: set[asyncio.Task[Any] | None] = set()
+
+    def note(self, database: Path) -> None:
+        self.tasks.add(asyncio.current_task())

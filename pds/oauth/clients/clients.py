@@ -52,9 +52,8 @@ class Clients:
         """
         parsed = _parse_client_id(client_id)
         if isinstance(parsed, LoopbackClientId):
-            metadata = _loopback_metadata(parsed)
-        else:
-            metadata = await self._fetch_metadata(parsed)
+            return _loopback_client(parsed, is_trusted=client_id in self._trusted)
+        metadata = await self._fetch_metadata(parsed)
         keys = await self._keys_of(client_id, metadata, self._key_sets.get)
         return Client(client_id, metadata, keys, is_trusted=client_id in self._trusted)
 
@@ -96,7 +95,7 @@ _parse_client_id: Final = lru_cache(_CLIENT_IDS)(parse_client_id)
 
 
 @lru_cache(_LOOPBACK_CLIENTS)
-def _loopback_metadata(client_id: LoopbackClientId) -> ClientMetadata:
+def _loopback_client(client_id: LoopbackClientId, *, is_trusted: bool) -> Client:
     metadata = ClientMetadata(
         client_id=client_id.text,
         scope=client_id.scope,
@@ -108,7 +107,7 @@ def _loopback_metadata(client_id: LoopbackClientId) -> ClientMetadata:
         dpop_bound_access_tokens=True,
     )
     check_metadata(client_id, metadata)
-    return metadata
+    return Client(client_id.text, metadata, is_trusted=is_trusted)
 
 
 def _parse_metadata(url: str, document: object) -> ClientMetadata:

@@ -79,7 +79,8 @@ class AuthorizationRequests:
             expires_at=self._clock() + LIFETIME_S,
             device_id=device_id,
         )
-        await self._writes.make(lambda: self._insert(request))
+        # It lives for minutes, and whoever loses it starts again.
+        await self._writes.make(lambda: self._insert(request), lasting=False)
         return request
 
     async def open(

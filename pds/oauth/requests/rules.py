@@ -71,7 +71,9 @@ class RequestRules:
             raise InvalidScope("OpenID Connect is not compatible with atproto")
         if parameters.json.get("code_challenge_method") != "S256":
             raise InvalidRequest('atproto requires use of "S256" code_challenge_method')
-        parameters = _with_prompt(client, parameters.having(scope=" ".join(scopes)))
+        if len(scopes) < len(asked_for):
+            parameters = parameters.having(scope=" ".join(scopes))
+        parameters = _with_prompt(client, parameters)
         parameters = _with_login_hint(parameters)
         await self._resolve_sets(parameters.scope)
         return parameters
