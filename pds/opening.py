@@ -222,7 +222,6 @@ def open_actor_store(
             processes=processes,
             node_cache_bytes=per_process(NODE_CACHE_BYTES, processes),
             durability=durability,
-            processes=settings.workers,
             wal_autocheckpoint=settings.wal_autocheckpoint,
         ),
         files=open_files,
