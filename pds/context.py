@@ -48,6 +48,7 @@ from pds.disk.data_directory import RUN_FILE
 from pds.disk.survey import StorageSurvey
 from pds.disk.usage import measure_actors_and_blobs
 from pds.fairness.large_work import LargeWork
+from pds.fairness.per_process import per_process
 from pds.fairness.proxy_share import ProxyShare
 from pds.fairness.stranger_share import FETCHES, StrangerShare, fetch_turns, lookup_turns, plc_turns
 from pds.fairness.streams import Streams
@@ -168,7 +169,9 @@ class ReadContext:
         # Opened first, because it may reject the settings, and no file has been touched then.
         self.open_files = OpenFiles()
         self.bucket = open_bucket(settings, cdn_url=settings.blobstore.cdn_url)
-        self.blob_store = open_blob_store(settings, self.bucket, self.open_files, stack)
+        self.blob_store = open_blob_store(
+            settings, self.bucket, self.open_files, stack, processes=self.peers.answering
+        )
         self.blob_links = open_blob_links(settings, self.bucket)
         self.client_addresses = ClientAddresses(settings.trusted_proxies)
         self.durability = open_durability(settings, stack)
@@ -188,10 +191,11 @@ class ReadContext:
             self.open_files,
             self.durability,
             stack,
+            processes=self.peers.answering,
         )
         self.record_json = RecordJsonCache()
-        self.large_work = _open_large_work(stack)
-        self.streams = Streams(self.open_files.limit)
+        self.large_work = _open_large_work(stack, self.peers.answering)
+        self.streams = Streams(self.open_files.limit, processes=self.peers.answering)
         self.subscribers = Subscribers()
         self.requests = RequestStatistics()
         did_cache = self._open_identity(stack)
@@ -371,12 +375,17 @@ class AppContext(ReadContext):
         self.proxy_share = ProxyShare(self.askers)
         self.mailer = Mailer.of(settings)
         self.second_factors = self._make_second_factors()
-        self.imports = Imports()
+        self.imports = Imports(processes=self.peers.answering)
         self.reserving = Turns(
             "signing keys", at_once=1, each=1, waiting=256, waiting_each=64, wait_s=10
         )
         self.copying = Turns(
-            "moves of accounts", at_once=3, each=1, waiting=50, waiting_each=1, wait_s=3600
+            "moves of accounts",
+            at_once=per_process(3, self.peers.answering),
+            each=1,
+            waiting=50,
+            waiting_each=1,
+            wait_s=3600,
         )
         self.counters = MemoryStore() if self.peers.first is None else SharedStore(self)
         stack.push_async_callback(self.counters.close)
@@ -409,6 +418,7 @@ class AppContext(ReadContext):
             session_tokens=self.session_tokens,
             hostname=self.settings.hostname,
             min_login_ms=self._min_login_ms,
+            processes=self.peers.answering,
         )
 
     def _make_second_factors(self) -> SecondFactors:
@@ -533,7 +543,7 @@ def _tid_clock(worker: int | None) -> TidClock:
     return TidClock(lambda: time.time_ns() // 1000, clock_id)
 
 
-def _open_large_work(stack: AsyncExitStack) -> LargeWork:
-    large_work = LargeWork()
+def _open_large_work(stack: AsyncExitStack, processes: int) -> LargeWork:
+    large_work = LargeWork(processes=processes)
     stack.push_async_callback(asyncio.to_thread, large_work.close)
     return large_work

@@ -13,12 +13,14 @@ from typing import TypeVar
 
 from actor_store.blob_store.base import BlobStore
 from actor_store.blob_store.disk import DiskBlobStore
+from actor_store.blob_store.memory_room import TOTAL_BYTES, MemoryRoom
 from actor_store.blob_store.moving import MovingBlobStore
 from actor_store.blob_store.places import MovableStore
 from actor_store.blob_store.s3 import S3BlobStore
 from actor_store.blob_store.s3_bucket import S3Bucket
 from actor_store.blob_store.s3_links import BlobLinks
 from actor_store.blob_store.s3_location import S3Location
+from actor_store.blocks import NODE_CACHE_BYTES
 from actor_store.layout import ActorLayout
 from actor_store.opening import StoreSettings
 from actor_store.store import ActorStore
@@ -31,6 +33,7 @@ from identity.did_cache import DidCache
 from pds.accounts.register import AccountRegister
 from pds.accounts.schema import open_account_database
 from pds.config import ConfigError, Settings
+from pds.fairness.per_process import per_process
 from pds.peers.events import EventContext, append_events, send_frames_to
 from repo.tid import TidClock
 from sequencer.remote import RemoteSequencer
@@ -164,9 +167,17 @@ def syncs_blobs(settings: Settings) -> bool:
 
 
 def open_blob_store(
-    settings: Settings, bucket: S3Bucket | None, open_files: OpenFiles, stack: AsyncExitStack
+    settings: Settings,
+    bucket: S3Bucket | None,
+    open_files: OpenFiles,
+    stack: AsyncExitStack,
+    *,
+    processes: int,
 ) -> MovableStore | MovingBlobStore:
-    """Open where blobs are, which is two places during a move. Raises `ConfigError`."""
+    """Open where blobs are, which is two places during a move. Raises `ConfigError`.
+
+    `processes` of the server share the memory.
+    """
 
     def on_disk(directory: Path) -> MovableStore:
         return DiskBlobStore(
@@ -176,7 +187,10 @@ def open_blob_store(
             files=open_files,
         )
 
-    new, old = open_blob_homes(settings, bucket, on_disk=on_disk, on_s3=S3BlobStore)
+    def on_s3(bucket: S3Bucket) -> MovableStore:
+        return S3BlobStore(bucket, room=MemoryRoom(per_process(TOTAL_BYTES, processes)))
+
+    new, old = open_blob_homes(settings, bucket, on_disk=on_disk, on_s3=on_s3)
     blob_store = new if old is None else MovingBlobStore(new, old)
     stack.push_async_callback(blob_store.close)
     return blob_store
@@ -199,16 +213,22 @@ def open_actor_store(
     open_files: OpenFiles,
     durability: Durability,
     stack: AsyncExitStack,
+    *,
+    processes: int,
 ) -> ActorStore:
-    """Open the directory of actors, whose quotas are those of `accounts`."""
+    """Open the directory of actors, whose quotas are those of `accounts`.
+
+    `processes` of the server share the memory.
+    """
     actor_store = ActorStore(
         layout=ActorLayout(settings.actors_directory),
         blob_store=blob_store,
         clock=tid_clock,
         settings=StoreSettings(
             max_open=settings.database.actor_store_cache_size,
+            processes=processes,
+            node_cache_bytes=per_process(NODE_CACHE_BYTES, processes),
             durability=durability,
-            processes=settings.workers,
             wal_autocheckpoint=settings.wal_autocheckpoint,
         ),
         files=open_files,

@@ -260,7 +260,7 @@ def test_accounts_know_nothing_of_http_or_other_parts_of_the_server() -> None:
 
     Turns and signed tokens are as low as that, and know no more of HTTP.
     """
-    allowed = ("pds.accounts", "pds.fairness.turns", "pds.jose")
+    allowed = ("pds.accounts", "pds.fairness.per_process", "pds.fairness.turns", "pds.jose")
     wrong = [
         f"{path.name}:{line} imports {module}"
         for path in sorted((ROOT / "pds" / "accounts").glob("*.py"))

@@ -76,11 +76,15 @@ class Accounts(AccountRegister):
         hostname: str,
         clock: Clock = time.time,
         min_login_ms: int = MIN_LOGIN_MS,
+        processes: int = 1,
     ) -> None:
-        """Take ownership of `db`, which `close` closes. For `min_login_ms` see `Logins`."""
+        """Take ownership of `db`, which `close` closes. For `min_login_ms` see `Logins`.
+
+        Passwords are hashed by `processes` of the server.
+        """
         super().__init__(db, clock=clock)
         store = self.store
-        self._hasher = hasher = PasswordHasher()
+        self._hasher = hasher = PasswordHasher(processes=processes)
 
         self.access_cutoffs = AccessCutoffs(db, self.watch, clock=clock)
         session_tokens.cutoff_of = self.access_cutoffs.find

@@ -19,6 +19,7 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 
+from pds.fairness.per_process import per_process
 from pds.fairness.turns import Turns
 from repo.syntax import Did
 
@@ -67,12 +68,14 @@ class PasswordHasher:
     would lock out the owner of an account that many try to log in to.
     """
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="scrypt")
+    def __init__(self, *, processes: int = 1) -> None:
+        """Share the two with the other `processes` of the server, of which each has one."""
+        parallel = per_process(_PARALLEL, processes)
+        self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="scrypt")
         self._hashing = Hashing(self._threads)
         self._turns = Turns(
             "logins",
-            at_once=_PARALLEL,
+            at_once=parallel,
             each=1,
             waiting=_WAITING,
             waiting_each=_WAITING_EACH,

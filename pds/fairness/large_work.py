@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from database.collector import without_collector
 from pds.fairness.long_answers import LongAnswers
+from pds.fairness.per_process import per_process
 from pds.fairness.turns import Turns
 
 T = TypeVar("T")
@@ -36,7 +37,8 @@ _ANSWERS_WAITING_EACH: Final = 2
 class LargeWork:
     """Turns at the thread for large work, and at sending large responses, handed out fairly."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, processes: int = 1) -> None:
+        """Share the memory with the other `processes` of the server."""
         self._turns = Turns(
             "large requests",
             at_once=1,
@@ -47,8 +49,8 @@ class LargeWork:
         )
         self.bodies = Turns(
             "large requests",
-            at_once=_BODIES,
-            each=_BODIES_EACH,
+            at_once=per_process(_BODIES, processes),
+            each=per_process(_BODIES_EACH, processes),
             waiting=2 * _BODIES,
             waiting_each=2 * _BODIES_EACH,
             wait_s=_BODIES_WAIT_S,
@@ -57,8 +59,8 @@ class LargeWork:
         self.answers = LongAnswers(
             Turns(
                 "large answers",
-                at_once=_ANSWERS,
-                each=_ANSWERS_EACH,
+                at_once=per_process(_ANSWERS, processes),
+                each=per_process(_ANSWERS_EACH, processes),
                 waiting=_ANSWERS_WAITING,
                 waiting_each=_ANSWERS_WAITING_EACH,
                 wait_s=_WAIT_S,

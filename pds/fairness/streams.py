@@ -6,6 +6,7 @@ from typing import Final
 
 from pds.fairness.future_cursors import FutureCursors
 from pds.fairness.long_answers import LongAnswers
+from pds.fairness.per_process import per_process
 from pds.fairness.slices import Slices
 from pds.fairness.turns import Turns
 
@@ -28,12 +29,17 @@ _RETRY_AFTER_S: Final = 10
 
 
 class Streams:
-    """The turns of one server."""
+    """The turns of one process of a server."""
 
-    def __init__(self, max_files: int = FILES) -> None:
-        """`max_files` is the limit of open files."""
+    def __init__(self, max_files: int = FILES, *, processes: int = 1) -> None:
+        """`max_files` is the limit of open files of each of the server's `processes`."""
         part = min(1.0, max_files / FILES)
-        self.repos = _answers("downloads of repositories", part, at_once=REPOS, each=REPOS_EACH)
+        self.repos = _answers(
+            "downloads of repositories",
+            part,
+            at_once=per_process(REPOS, processes),
+            each=per_process(REPOS_EACH, processes),
+        )
         self.blobs = _answers("downloads of blobs", part, at_once=BLOBS, each=BLOBS_EACH)
         self.subscribers = _answers(
             "consumers of the firehose", part, at_once=SUBSCRIBERS, each=SUBSCRIBERS_EACH

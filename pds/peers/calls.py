@@ -6,6 +6,7 @@ be pickled, besides the context, of which each process has its own.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
@@ -28,6 +29,9 @@ class HasPeers(Protocol):
 
 
 Ctx = TypeVar("Ctx", bound=HasPeers)
+
+ANSWER_S: Final = 0.5
+"""A process answers in some milliseconds, unless it hangs."""
 
 FUNCTIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {}
 """What peers may call, by module and name; the first argument is the context."""
@@ -84,6 +88,18 @@ def by_all(
         return [own, *await ctx.peers.ask_others(name, *args, **kwargs)]
 
     return call
+
+
+async def in_time(asking: Awaitable[list[T]], *, within_s: float = ANSWER_S) -> list[T]:
+    """Return what a `by_all` function does; an empty list if a process takes longer than that.
+
+    For what nobody should wait for that a hanging process knows.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            return await asking
+    except TimeoutError:
+        return []
 
 
 def told(fn: Callable[Concatenate[Ctx, P], None]) -> Callable[Concatenate[Ctx, P], None]:

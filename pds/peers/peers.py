@@ -34,6 +34,11 @@ class Peers:
         """Whether the server is this process alone."""
         return not self._workers
 
+    @property
+    def answering(self) -> int:
+        """The number of processes of this server that answer requests."""
+        return max(1, len(self._workers))
+
     def owner_of(self, did: str) -> Link | None:
         """Return the link to the process that writes an actor; None if it is this one."""
         workers = self._workers

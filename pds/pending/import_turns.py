@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from pds.disk.spool import SpoolRoom
+from pds.fairness.per_process import per_process
 from pds.fairness.turns import Turns
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ LARGE_BYTES: Final = 8 * 1024 * 1024
 RETRY_AFTER_S: Final = 60
 OPERATOR: Final = "operator"
 _WAIT_S: Final = 600.0
+_AT_ONCE: Final = 3
 
 _log = structlog.get_logger(__name__)
 
@@ -80,9 +82,10 @@ class Imports:
     that come from one address.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, processes: int = 1) -> None:
+        """Share the three with the other `processes` of the server, of which each has one."""
         self._under_way: dict[str, Import] = {}
-        self._all = _turns("imports", at_once=3)
+        self._all = _turns("imports", at_once=per_process(_AT_ONCE, processes))
         self._large = _turns("large imports", at_once=1)
         self.room = SpoolRoom()
         """The disk space that received CARs use."""

@@ -71,7 +71,8 @@ class SharedStore:
     async def add(self, hits: Sequence[Hit]) -> list[Count]:
         """See `CounterStore.add`. Raises `PeerGone`."""
         counted = self._count_here(hits)
-        first, self._waiting = len(self._waiting), [*self._waiting, *hits]
+        first = len(self._waiting)
+        self._waiting += hits
         if counted is not None:
             if self._due is None:
                 self._due = asyncio.get_running_loop().call_later(TELL_AFTER_S, self._send)

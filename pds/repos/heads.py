@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pds.peers.calls import by_all
+from pds.peers.calls import by_all, in_time
 
 if TYPE_CHECKING:
     from pds.accounts.repo_roots import ListedRepo
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
 async def list_repos(
     ctx: ReadContext, *, limit: int, after: tuple[str, str] | None
 ) -> list[ListedRepo]:
-    """Return a page of repos: see `RepoRoots.list`. No head is older than an answered commit."""
+    """Return a page of repos: see `RepoRoots.list`.
+
+    No head is older than an answered commit, unless a process hangs that has made it.
+    """
     queued: dict[str, tuple[Cid, str]] = {}
     # Asked before the rows are read: what is written meanwhile is in them.
-    for heads in await _queued_heads(ctx):
+    for heads in await in_time(_queued_heads(ctx)) or [ctx.accounts.repo_roots.queued]:
         for did, (cid, rev) in heads.items():
             if did not in queued or queued[did][1] < rev:
                 queued[did] = (cid, rev)
@@ -26,5 +30,5 @@ async def list_repos(
 
 
 @by_all
-async def _queued_heads(ctx: ReadContext) -> dict[str, tuple[Cid, str]]:
+async def _queued_heads(ctx: ReadContext) -> Mapping[str, tuple[Cid, str]]:
     return dict(ctx.accounts.repo_roots.queued)

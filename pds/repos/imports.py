@@ -21,7 +21,7 @@ from actor_store.importing import ImportedRepo, import_car, parse_commit
 from identity.resolver import DidResolutionError
 from identity.signers import NotSigned, find_signer
 from pds.disk.spool import Spool
-from pds.peers.calls import by_all, by_owner
+from pds.peers.calls import by_all, by_owner, in_time
 from pds.peers.locks import account_lock
 from pds.pending.import_turns import ImportUnderWay
 from pds.repos.blobs import settle_uploads
@@ -96,7 +96,7 @@ async def import_repo(
 
 async def refuse_second_import(ctx: AppContext, did: Did) -> None:
     """Raise `ImportUnderWay` if any process of the server imports this repository."""
-    for progress in await _progress_of_import(ctx, did):
+    for progress in await in_time(_progress_of_import(ctx, did)):
         if progress is not None:
             raise ImportUnderWay(progress)
 

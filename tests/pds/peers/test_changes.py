@@ -176,3 +176,16 @@ async def test_damage_is_known_everywhere_and_forgotten_when_it_is_repaired(
         assert (await write(worker, account)).status == 200
         assert worker.ctx.unfinished.damaged == set()
     assert many.first.unfinished.journal.entries() == []
+
+
+async def test_list_repos_does_not_wait_for_a_worker_that_hangs(
+    many: ManyProcesses, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = many.workers[0]
+    hanging = one.ctx.peers.worker(1)
+    assert hanging is not None
+    never = asyncio.Event()
+    monkeypatch.setattr(hanging, "ask", lambda *_: never.wait())
+    monkeypatch.setattr("pds.peers.calls.in_time.__kwdefaults__", {"within_s": 0.01})
+    (repo,) = (await one.get("com.atproto.sync.listRepos")).json["repos"]
+    assert repo["did"] == account.did
