@@ -58,7 +58,9 @@ def create_directory(
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
+    # The directory of all that share the two digits may be new as well.
     sync(directory.parent)
+    sync(directory.parent.parent)
     return result
 
 
@@ -89,6 +91,7 @@ def remove_directory(layout: ActorLayout, did: str) -> None:
     for _ in range(_TRIES):
         try:
             shutil.rmtree(directory)
+            sync(directory.parent)
         except OSError as exc:
             if exc.errno not in _CHANGED_MEANWHILE:
                 raise

@@ -21,7 +21,7 @@ from actor_store.errors import (
 )
 from actor_store.layout import ActorLayout
 from database.errors import OUT_OF_FILES
-from database.files import replacing
+from database.files import replacing, sync
 from repo.keys import InvalidKey, K256PrivateKey, PrivateKey
 
 _CACHED_KEYS: Final = 50_000
@@ -88,7 +88,9 @@ class SigningKeys:
                 return found
             key = K256PrivateKey.generate()
             path = self._layout.reserved_key(did or key.did_key)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True)
+                sync(path.parent.parent)
             self._make_room(path.parent)
             write_key(path, key)
             if holder is not None:

@@ -43,6 +43,11 @@ class ActorLayout:
         """Return the path of one actor's database."""
         return self.actors_dir.joinpath(*_parts(did), STORE)
 
+    def find_did(self, store: Path) -> str | None:
+        """Return whose database `store` is; None for any other file."""
+        did = store.parent.name
+        return did if is_name(did) is not None and self.store(did) == store else None
+
     def key(self, did: str) -> Path:
         """Return the path of one actor's signing key: 32 raw bytes."""
         return self.directory(did) / _KEY

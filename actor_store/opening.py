@@ -16,7 +16,8 @@ from actor_store.layout import ActorLayout
 from actor_store.open_stores import DEFAULT_MAX_OPEN
 from actor_store.schema import migrate_store
 from database.checkpoints import PAGES, Checkpointer
-from database.connection import Database, Synchronous, WriteCounts
+from database.connection import Database, WriteCounts
+from database.durability import EVENTUAL, Durability
 from database.errors import (
     OUT_OF_FILES,
     DatabaseDamaged,
@@ -45,7 +46,8 @@ class StoreSettings:
     """Page cache limit per open database; a commit to a repo of 10,000 records uses this much."""
     node_cache_bytes: int = NODE_CACHE_BYTES
     """MST nodes of all actors together."""
-    synchronous: Synchronous = "NORMAL"
+    durability: Durability = EVENTUAL
+    """Told of every commit."""
     wal_autocheckpoint: int | None = PAGES
     """WAL length, in pages, that triggers a checkpoint; None leaves checkpoints to Litestream."""
 
@@ -81,7 +83,13 @@ class StoreOpener:
         """Open a connection that never waits for a lock; on a full disk, a `RoomlessDatabase`."""
         cache_kib = self._settings.page_cache_kib
         try:
-            db = self._open(did, cache_kib=cache_kib, busy_timeout_ms=0, secure_delete=True)
+            db = self._open(
+                did,
+                cache_kib=cache_kib,
+                busy_timeout_ms=0,
+                secure_delete=True,
+                durability=self._settings.durability,
+            )
         except DatabaseFull:
             return self._open_without_room(did, cache_kib)
         if self._roomless[did]:
@@ -99,7 +107,10 @@ class StoreOpener:
             return self._open_without_room(did, cache_kib)
 
     def for_work(self, did: str, *, cache_kib: int) -> Database:
-        """Open a connection for one long transaction in a thread; call `empty_wal` after it."""
+        """Open a connection for one long transaction in a thread; call `empty_wal` after it.
+
+        Its commit is not noted: whoever makes it calls `Durability.sync_now`.
+        """
         # A checkpoint within its COMMIT would block the event loop.
         db = self._open(did, cache_kib=cache_kib, own_checkpoints=False)
         if self._roomless[did]:
@@ -149,6 +160,7 @@ class StoreOpener:
         read_only: bool = False,
         own_checkpoints: bool = True,
         secure_delete: bool = False,
+        durability: Durability = EVENTUAL,
     ) -> Database:
         path = self._layout.store(did)
         if did in self.quarantined:
@@ -160,12 +172,12 @@ class StoreOpener:
                 path,
                 create=False,
                 cache_kib=cache_kib,
-                synchronous=self._settings.synchronous,
                 wal_autocheckpoint=self._settings.wal_autocheckpoint if own_checkpoints else None,
                 read_only=read_only,
                 busy_timeout_ms=busy_timeout_ms,
                 secure_delete=secure_delete,
                 counts=self._counts,
+                durability=durability,
             )
         except DatabaseMissing as exc:
             if path.exists():

@@ -134,6 +134,7 @@ class ActorStore:
     def quarantine(self, did: str, reason: str) -> None:
         """Leave an actor's files alone from now on: using it raises `ActorStoreDamaged`."""
         self._opener.quarantined[did] = reason
+        self.open_stores.discard(did)
 
     async def remove_leftovers(self) -> None:
         """Delete what a crash has left of actors half made or half deleted. Only at start."""
@@ -276,10 +277,15 @@ class ActorStore:
             run,
             tidy=self._opener.empty_wal,
         )
+
+        def commit() -> None:
+            work.commit()
+            self._settings.durability.sync_now(self.layout.store(did))
+
         self._long_work.add(work)
         try:
             result = await self._in_thread(lambda: _name_damage(did, work.run))
-            await self._commits.commit(did, lambda: _name_damage(did, work.commit))
+            await self._commits.commit(did, lambda: _name_damage(did, commit))
         finally:
             self._long_work.discard(work)
             # After `close`, the threads are gone and `close` itself has closed this.

@@ -9,10 +9,11 @@ from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import apsw
 
+from database.durability import EVENTUAL, Durability
 from database.errors import (
     DatabaseBusy,
     DatabaseError,
@@ -25,7 +26,6 @@ SqlArray: TypeAlias = "apsw.CArrayBinding"
 SqlValue: TypeAlias = "int | float | str | bytes | SqlArray | None"
 Row: TypeAlias = "tuple[Any, ...]"
 """One row. Its columns are `SqlValue`s; the author of the statement knows their types."""
-Synchronous: TypeAlias = Literal["NORMAL", "FULL"]
 
 STATEMENT_CACHE: Final = 64
 """Prepared statements kept per connection; more than any one package uses."""
@@ -53,14 +53,20 @@ class Database:
     SQL is passed with bound parameters.
     """
 
-    __slots__ = ("_execute", "connection", "counts", "path")
+    __slots__ = ("_execute", "connection", "counts", "durability", "path")
 
     def __init__(
-        self, connection: apsw.Connection, path: Path, counts: WriteCounts | None = None
+        self,
+        connection: apsw.Connection,
+        path: Path,
+        counts: WriteCounts | None = None,
+        durability: Durability = EVENTUAL,
     ) -> None:
         """Wrap an open connection; use `open_database` to get one."""
         self.connection = connection
         self.path = path
+        self.durability = durability
+        """Told of every write transaction."""
         self.counts = WriteCounts() if counts is None else counts
         self._execute = connection.execute
 
@@ -273,6 +279,7 @@ class WriteTransaction(Transaction):
     ) -> None:
         super().__exit__(kind, exc, tb)
         if kind is None:
+            self._db.durability.note(self._db.path)
             counts = self._db.counts
             counts.committed += 1
             counts.seconds += perf_counter() - self._started

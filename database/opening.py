@@ -1,8 +1,8 @@
 """Opening SQLite databases in WAL mode, so that Litestream can replicate them.
 
 Settings follow https://litestream.io/tips/: WAL mode, a busy timeout (or retries of the same
-length, see `database.retry`), `synchronous=NORMAL` by default, checkpoints left to Litestream on
-request, and never an exclusive lock.
+length, see `database.retry`), `synchronous=NORMAL` (see `database.durability`), checkpoints left to
+Litestream on request, and never an exclusive lock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 import apsw
 
-from database.connection import STATEMENT_CACHE, Database, Synchronous, WriteCounts
+from database.connection import STATEMENT_CACHE, Database, WriteCounts
+from database.durability import EVENTUAL, Durability
 from database.errors import DatabaseError, DatabaseFull, DatabaseIoFailed, map_error
 
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -30,12 +31,12 @@ def open_database(
     *,
     create: bool = True,
     cache_kib: int = _DEFAULT_CACHE_KIB,
-    synchronous: Synchronous = "NORMAL",
     wal_autocheckpoint: int | None = 1_000,
     read_only: bool = False,
     busy_timeout_ms: int = BUSY_TIMEOUT_MS,
     secure_delete: bool = False,
     counts: WriteCounts | None = None,
+    durability: Durability = EVENTUAL,
 ) -> Database:
     """Open `path` in WAL mode. The directory must exist.
 
@@ -43,15 +44,15 @@ def open_database(
     checkpoint to another process, even the one on closing. `busy_timeout_ms` blocks the calling
     thread: connections of the event loop pass 0 and use `database.retry`. With `secure_delete`,
     deleted data is overwritten, so that it cannot be found in the file. `counts` collects the write
-    transactions; by default the connection has its own.
+    transactions; by default the connection has its own. `durability` is told of them.
     Raises `DatabaseMissing`, `DatabaseForbidden`, `DatabaseDamaged`, `DatabaseBusy`, …
     """
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
     if create and not read_only:
         flags |= apsw.SQLITE_OPEN_CREATE
-    db = Database(_connect(path, flags), path, counts)
+    db = Database(_connect(path, flags), path, counts, durability)
     with db.closed_on_error():
-        _configure(db, cache_kib, synchronous, wal_autocheckpoint, busy_timeout_ms)
+        _configure(db, cache_kib, wal_autocheckpoint, busy_timeout_ms)
         if secure_delete:
             db.run("PRAGMA secure_delete = ON")
     return db
@@ -75,7 +76,7 @@ def open_without_room(path: Path, *, cache_kib: int = _DEFAULT_CACHE_KIB) -> Roo
         raise map_error(exc, path) from exc
     db = RoomlessDatabase(connection, path)
     with db.closed_on_error():
-        _configure(db, cache_kib, "NORMAL", None, BUSY_TIMEOUT_MS)
+        _configure(db, cache_kib, None, BUSY_TIMEOUT_MS)
     return db
 
 
@@ -114,7 +115,6 @@ class RoomlessDatabase(Database):
 def _configure(
     db: Database,
     cache_kib: int,
-    synchronous: Synchronous,
     wal_autocheckpoint: int | None,
     busy_timeout_ms: int,
 ) -> None:
@@ -126,7 +126,7 @@ def _configure(
     # Query plans must not depend on bound values: with STAT4, which apsw's SQLite includes, every
     # run of a statement over several tables would otherwise be planned anew.
     db.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-    db.run(f"PRAGMA synchronous = {synchronous}")
+    db.run("PRAGMA synchronous = NORMAL")
     db.run("PRAGMA foreign_keys = ON")
     db.run(f"PRAGMA cache_size = -{cache_kib}")
     db.connection.wal_autocheckpoint(wal_autocheckpoint or 0)

@@ -25,6 +25,7 @@ from actor_store.record_json import RecordJsonCache
 from actor_store.store import ActorStore
 from database.checkpoints import Checkpointer
 from database.connection import Database
+from database.durability import Durability
 from database.errors import DatabaseError
 from database.open_files import OpenFiles
 from identity.did_cache import DidCache
@@ -70,6 +71,7 @@ from pds.opening import (
     open_blob_store,
     open_bucket,
     open_did_cache,
+    open_durability,
     open_remote_sequencer,
     open_retention,
     open_sequencer,
@@ -111,6 +113,8 @@ class ReadContext:
     open_files: OpenFiles
     lexicons: Lexicons
     client_addresses: ClientAddresses
+    durability: Durability
+    """Knows which commits are on the disk."""
     checkpointer: Checkpointer
     """Checkpoints the service database and the event log."""
     accounts: AccountRegister
@@ -162,15 +166,23 @@ class ReadContext:
         self.blob_store = open_blob_store(settings, self.bucket, self.open_files, stack)
         self.blob_links = open_blob_links(settings, self.bucket)
         self.client_addresses = ClientAddresses(settings.trusted_proxies)
+        self.durability = open_durability(settings, stack)
         self.checkpointer = Checkpointer()
         stack.callback(self.checkpointer.close)
-        self.accounts = self._make_accounts(open_accounts(settings, self.checkpointer))
+        db = open_accounts(settings, self.checkpointer, self.durability)
+        self.accounts = self._make_accounts(db)
         stack.push_async_callback(self.accounts.close)
         self.unfinished = Unfinished(Journal(self.accounts.db))
         self.sequencer = self._open_sequencer(stack)
         self.tid_clock = _tid_clock()
         self.actor_store = open_actor_store(
-            settings, self.accounts, self.blob_store, self.tid_clock, self.open_files, stack
+            settings,
+            self.accounts,
+            self.blob_store,
+            self.tid_clock,
+            self.open_files,
+            self.durability,
+            stack,
         )
         self.record_json = RecordJsonCache()
         self.large_work = _open_large_work(stack)
@@ -250,11 +262,11 @@ class ReadContext:
 
     def _open_sequencer(self, stack: AsyncExitStack) -> AnySequencer:
         if self.peers.first is not None:
-            remote = open_remote_sequencer(self.settings, self)
+            remote = open_remote_sequencer(self.settings, self, self.durability)
             stack.push_async_callback(remote.close)
             stack.push_async_callback(self._write_heads)
             return remote
-        sequencer = open_sequencer(self.settings, self.checkpointer, stack)
+        sequencer = open_sequencer(self.settings, self.checkpointer, self.durability, stack)
         stack.push_async_callback(self._note_orderly_stop)
         return sequencer
 
@@ -271,6 +283,7 @@ class ReadContext:
         try:
             await self.sequencer.append()
             await self.accounts.repo_roots.flush()
+            await self.durability.settle_all()
             await self._end_run()
         except DatabaseError as exc:
             _log.error(

@@ -24,6 +24,7 @@ from actor_store.opening import StoreSettings
 from actor_store.store import ActorStore
 from database.checkpoints import Checkpointer
 from database.connection import Database
+from database.durability import Durability, GroupSync
 from database.errors import DatabaseFull
 from database.open_files import OpenFiles
 from identity.did_cache import DidCache
@@ -39,12 +40,22 @@ from sequencer.sequencer import Sequencer
 T = TypeVar("T")
 
 
-def open_accounts(settings: Settings, checkpointer: Checkpointer) -> Database:
+def open_durability(settings: Settings, stack: AsyncExitStack) -> Durability:
+    """Open what makes commits durable before they are answered, if it is to."""
+    durability = GroupSync() if settings.is_durable else Durability()
+    stack.push_async_callback(durability.close)
+    return durability
+
+
+def open_accounts(
+    settings: Settings, checkpointer: Checkpointer, durability: Durability
+) -> Database:
     """Open the service database. Raises `DatabaseError`s."""
+    durability.take_from_disk(settings.account_db_path)
     db = open_account_database(
         settings.account_db_path,
-        synchronous=settings.synchronous,
         wal_autocheckpoint=settings.wal_autocheckpoint,
+        durability=durability,
     )
     if settings.wal_autocheckpoint is not None:
         checkpointer.watch(db)
@@ -52,12 +63,13 @@ def open_accounts(settings: Settings, checkpointer: Checkpointer) -> Database:
 
 
 def open_sequencer(
-    settings: Settings, checkpointer: Checkpointer, stack: AsyncExitStack
+    settings: Settings, checkpointer: Checkpointer, durability: Durability, stack: AsyncExitStack
 ) -> Sequencer:
     """Open the event log, and mark this run in it as not yet stopped. Raises `DatabaseError`s."""
+    durability.take_from_disk(settings.sequencer_db_path)
     sequencer = Sequencer(
         settings.sequencer_db_path,
-        synchronous=settings.synchronous,
+        durability=durability,
         wal_autocheckpoint=settings.wal_autocheckpoint,
         checkpointer=checkpointer,
     )
@@ -68,12 +80,15 @@ def open_sequencer(
     return sequencer
 
 
-def open_remote_sequencer(settings: Settings, ctx: EventContext) -> RemoteSequencer:
+def open_remote_sequencer(
+    settings: Settings, ctx: EventContext, durability: Durability
+) -> RemoteSequencer:
     """Open the event log in a worker, which does not write it. Raises `DatabaseError`s."""
     return RemoteSequencer(
         settings.sequencer_db_path,
         send=partial(append_events, ctx),
         follow=partial(send_frames_to, ctx, ctx.peers.number),
+        durability=durability,
     )
 
 
@@ -138,7 +153,7 @@ def open_blob_homes(
 def syncs_blobs(settings: Settings) -> bool:
     """Whether files of blobs are synced before they count as stored."""
     # A move deletes the other copy, so that what it has written must survive a power cut.
-    return settings.synchronous == "FULL" or settings.blobstore.move_to == "disk"
+    return settings.is_durable or settings.blobstore.move_to == "disk"
 
 
 def open_blob_store(
@@ -175,6 +190,7 @@ def open_actor_store(
     blob_store: BlobStore,
     tid_clock: TidClock,
     open_files: OpenFiles,
+    durability: Durability,
     stack: AsyncExitStack,
 ) -> ActorStore:
     """Open the directory of actors, whose quotas are those of `accounts`."""
@@ -184,7 +200,7 @@ def open_actor_store(
         clock=tid_clock,
         settings=StoreSettings(
             max_open=settings.database.actor_store_cache_size,
-            synchronous=settings.synchronous,
+            durability=durability,
             wal_autocheckpoint=settings.wal_autocheckpoint,
         ),
         files=open_files,

@@ -68,6 +68,7 @@ _REPOS_SINCE: Final = (
 )
 _COUNT_UP_TO: Final = "SELECT count(*) FROM repo_seq WHERE seq <= ?"
 _DELETE_UP_TO: Final = "DELETE FROM repo_seq WHERE seq <= ?"
+_INVALIDATE: Final = "UPDATE repo_seq SET invalidated = 1 WHERE seq = ?"
 _DELETE_SOME: Final = (
     "DELETE FROM repo_seq WHERE seq IN"
     " (SELECT seq FROM repo_seq WHERE did = ? AND seq <> ? LIMIT ?)"
@@ -247,6 +248,11 @@ class EventLog:
         self._db.run(_DELETE_UP_TO, (old.last_seq,))
         save(self._db, old.told, deleted_seq=old.last_seq)
         return old.count
+
+    def invalidate(self, seqs: Sequence[int]) -> None:
+        """Hide events, as if there had never been any."""
+        with self._db.transaction():
+            self._db.many(_INVALIDATE, [(seq,) for seq in seqs])
 
     def delete_some_of(self, did: str, *, keep_seq: int, limit: int) -> int:
         """Delete up to `limit` events of `did` except `keep_seq`; return how many were deleted."""

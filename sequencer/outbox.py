@@ -1,8 +1,8 @@
 """The outbox: one subscriber's stream, from backfill at its cursor to live frames.
 
 A subscriber that is behind the ring of newest frames reads pages of the log; otherwise it takes
-the shared frames of the ring. Both are indexed by seq, and an event enters the ring in the same
-step of the event loop that commits it, so switching between them leaves no gap and no overlap.
+the shared frames of the ring. Both are indexed by seq, and what the ring has not published is not
+taken from the log, so switching between them leaves no gap and no overlap.
 
 Spec: https://atproto.com/specs/event-stream#sequence-numbers
 """
@@ -108,7 +108,7 @@ def _start(feed: Feed, cursor: int, backfill_limit_ms: int) -> tuple[int, bool]:
     if not following or following[0].sequenced_at >= oldest_time:
         return max(cursor, deleted), cursor < deleted
     earliest = feed.log.earliest_after(oldest_time)
-    return (newest if earliest is None else earliest - 1), True
+    return (newest if earliest is None else min(newest, earliest - 1)), True
 
 
 def _caught_up(behind: int, max_buffer: int) -> bool:
@@ -168,6 +168,8 @@ async def _frames(
                 at.seq = deleted
                 yield _OUTDATED
                 continue
+            # Later rows are committed, but not durable yet.
+            page = [stored for stored in page if stored.seq <= newest]
             if not page:
                 # All remaining events up to the newest seq have been deleted.
                 at.seq = max(at.seq, newest)

@@ -8,21 +8,26 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from database.connection import WriteCounts
+from database.durability import EVENTUAL, Durability
+from database.errors import DatabaseError
 from database.opening import open_database
 from sequencer.events import Event
 from sequencer.frames import EncodedEvent
 from sequencer.log import EventLog
 from sequencer.ring import FrameRing
-from sequencer.sequencer import Sequencer, SequencerClosed
+from sequencer.sequencer import OF_STORES, Sequencer, SequencerClosed
 from sequencer.subscriptions import Subscriptions
 
 _CACHE_KIB: Final = 1_000
 Send: TypeAlias = Callable[[list[EncodedEvent]], Awaitable[list[int]]]
 """Appends events to the log, in the order of the calls, and returns their seqs."""
+_Queue: TypeAlias = "list[tuple[list[EncodedEvent], asyncio.Future[list[int]]]]"
 
 
 class RemoteSequencer:
@@ -37,18 +42,22 @@ class RemoteSequencer:
         *,
         send: Send,
         follow: Callable[[], Awaitable[int]],
+        durability: Durability = EVENTUAL,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Open the log at `path` for reading. Raises `DatabaseError`s.
 
-        `follow` asks the writer for all frames from now on, and returns the newest seq.
+        `follow` asks the writer for all frames from now on, and returns the newest seq. Events are
+        sent when `durability` says that what they tell of is on the disk.
         """
         self._db = open_database(path, create=False, read_only=True, cache_kib=_CACHE_KIB)
         with self._db.closed_on_error():
             self.log = EventLog(self._db)
-            self.ring = FrameRing(self.log.latest_seq())
+            self.ring = FrameRing(0)
         self._send = send
         self._ask_to_follow = follow
+        self._durability = durability
+        self._withheld: dict[str, DatabaseError] = {}
         self.now_ms = now_ms
         self.subscriptions = Subscriptions()
         self.is_following = False
@@ -58,7 +67,7 @@ class RemoteSequencer:
         self.write_counts = WriteCounts()
         self.events_by_type: Counter[str] = Counter()
         """Empty: events are counted where the log is written."""
-        self._queue: list[tuple[list[EncodedEvent], asyncio.Future[list[int]]]] = []
+        self._queue: _Queue = []
         self._sending: set[asyncio.Task[None]] = set()
         self._observers: list[Callable[[Event], None]] = []
         self._closed = False
@@ -96,6 +105,10 @@ class RemoteSequencer:
         self._queue.append(([event.encode() for event in events], seqs))
         return seqs
 
+    def withhold(self, did: str, failure: DatabaseError) -> None:
+        """See `Sequencer.withhold`."""
+        self._withheld[did] = failure
+
     def on_event(self, observer: Callable[[Event], None]) -> None:
         """See `Sequencer.on_event`; of the events that are appended in this process."""
         self._observers.append(observer)
@@ -106,6 +119,8 @@ class RemoteSequencer:
             return
         self._flush()
         self._closed = True
+        with suppress(DatabaseError):
+            await self._durability.settle_all()
         if self._sending:
             await asyncio.wait(self._sending)
         self.ring.close()
@@ -114,13 +129,25 @@ class RemoteSequencer:
     def _flush(self) -> None:
         queue, self._queue = self._queue, []
         if queue:
-            task = asyncio.create_task(self._deliver(queue))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._durability.when_durable(partial(self._start, queue))
 
-    async def _deliver(
-        self, queue: list[tuple[list[EncodedEvent], asyncio.Future[list[int]]]]
-    ) -> None:
+    def _start(self, queue: _Queue) -> None:
+        """Send events whose commits are durable, except those of stores that have failed."""
+        if self._withheld:
+            queue = [call for call in queue if not self._is_withheld(*call)]
+        task = asyncio.create_task(self._deliver(queue))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    def _is_withheld(self, events: list[EncodedEvent], seqs: asyncio.Future[list[int]]) -> bool:
+        for event in events:
+            if event.did in self._withheld and event.event_type in OF_STORES:
+                if not seqs.done():
+                    seqs.set_exception(self._withheld[event.did])
+                return True
+        return False
+
+    async def _deliver(self, queue: _Queue) -> None:
         events = [event for some, _ in queue for event in some]
         try:
             seqs = await self._send(events)

@@ -1,7 +1,8 @@
 """The sequencer: assigns every event its place in the log, then publishes it.
 
 The order is fixed when `append` is called. Events of one step of the event loop share a
-transaction, and none is published before that transaction is committed.
+transaction, and none is published before that transaction is committed and, with it, everything
+that was committed before is durable.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from database import retry
 from database.checkpoints import Checkpointer
-from database.connection import Synchronous, WriteCounts
+from database.connection import WriteCounts
+from database.durability import EVENTUAL, Durability
 from database.errors import DatabaseBusy, DatabaseError
 from database.opening import open_database
 from sequencer import told
@@ -34,6 +37,8 @@ _log = logging.getLogger(__name__)
 _CACHE_KIB: Final = 4_000
 _RETRY_MS: Final = 1_000
 """Delay between retries after a failed write, unless a new event arrives sooner."""
+OF_STORES: Final = ("append", "sync")
+"""Types of the events that tell what a store has."""
 _DELETE_BATCH: Final = 100
 """Rows deleted per transaction; each may hold a body of a megabyte."""
 
@@ -60,6 +65,16 @@ class _Waiting:
     """Whether the caller was told that the log cannot take the events for now."""
 
 
+@dataclass(slots=True)
+class _Committed:
+    """The events of one transaction, which are not published yet."""
+
+    first_seq: int
+    events: Sequence[EncodedEvent]
+    sequenced_at: str
+    waiting: Sequence[_Waiting]
+
+
 class Sequencer:
     """The event log of one data directory. All methods belong to one event loop."""
 
@@ -67,21 +82,21 @@ class Sequencer:
         self,
         path: Path,
         *,
-        synchronous: Synchronous = "NORMAL",
+        durability: Durability = EVENTUAL,
         wal_autocheckpoint: int | None = 1_000,
         checkpointer: Checkpointer | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Open or create `path`, waiting up to 5 seconds for its lock. Raises `DatabaseError`s.
 
-        A `checkpointer` keeps checkpoints off the event loop. `now_ms` is the wall clock, in
-        milliseconds since the Unix epoch.
+        `durability` says when events may be published. A `checkpointer` keeps checkpoints off the
+        event loop. `now_ms` is the wall clock, in milliseconds since the Unix epoch.
         """
         self._db = open_database(
             path,
             cache_kib=_CACHE_KIB,
-            synchronous=synchronous,
             wal_autocheckpoint=wal_autocheckpoint,
+            durability=durability,
         )
         with self._db.closed_on_error():
             self.log = EventLog(self._db)
@@ -97,6 +112,11 @@ class Sequencer:
         self._db.connection.set_busy_timeout(0)
         self.ring = FrameRing(last_seq)
         self.now_ms = now_ms
+        self._durability = durability
+        self._last_seq = last_seq
+        """The newest committed seq."""
+        self._unpublished: deque[_Committed] = deque()
+        self._withheld: dict[str, DatabaseError] = {}
         self._queue: list[_Waiting] = []
         self._flush_at: asyncio.Handle | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -108,18 +128,24 @@ class Sequencer:
 
     @property
     def current_seq(self) -> int:
-        """The newest committed seq; 0 for a new log."""
+        """The newest published seq; 0 for a new log."""
         return self.ring.last_seq
 
     @property
     def is_behind(self) -> bool:
-        """Whether the queue holds events that the log has refused before."""
-        return bool(self._queue) and self._queue[0].refused
+        """Whether the log has refused events, and has not taken them since."""
+        return (bool(self._queue) and self._queue[0].refused) or self.failure is not None
+
+    @property
+    def failure(self) -> DatabaseError | None:
+        """The error after which nothing is known of the log, and no event is published."""
+        return self._durability.failure_of(self._db.path)
 
     @property
     def waiting_events(self) -> int:
-        """The number of events appended but not yet committed."""
-        return sum(len(waiting.events) for waiting in self._queue)
+        """The number of events appended but not yet published."""
+        committed = sum(len(committed.events) for committed in self._unpublished)
+        return committed + sum(len(waiting.events) for waiting in self._queue)
 
     @property
     def write_counts(self) -> WriteCounts:
@@ -128,13 +154,11 @@ class Sequencer:
 
     def skip_to(self, seq: int) -> None:
         """Like `raise_to`, but without a limit and without waiting for a lock."""
-        if seq <= self.current_seq:
+        if seq <= self._last_seq:
             return
         self.run.reserve(seq + 1)
-        latest = self.log.skip_to(seq)
-        # The jump must not cut off subscribers as too slow.
-        self.subscriptions.all_have_to_catch_up()
-        self.ring.skip_to(latest)
+        self._last_seq = latest = self.log.skip_to(seq)
+        self._durability.when_durable(partial(self._show_skipped, latest))
 
     async def raise_to(self, seq: int) -> None:
         """Assign only seqs above `seq` from now on, even after a power failure.
@@ -145,19 +169,21 @@ class Sequencer:
         if seq > MAX_RAISED_SEQ:
             raise SeqTooHigh
         await retry.when_free(lambda: self.skip_to(seq))
+        # Behind whatever is to be published before.
+        await self.append()
 
     def mark_running(self) -> None:
         """Record durably that any stop before `mark_stopped` is unclean."""
-        self.run.mark_running(self.current_seq)
+        self.run.mark_running(self._last_seq)
 
     def mark_stopped(self) -> None:
         """Record a clean stop: every commit has its event, and `append()` has been awaited."""
-        self.run.mark_stopped(self.current_seq, now_ms=self.now_ms())
+        self.run.mark_stopped(self._last_seq, now_ms=self.now_ms())
 
     def append(self, *events: Event) -> asyncio.Future[list[int]]:
         """Queue `events` after all earlier ones; they stay together.
 
-        The future resolves with their seqs once they are committed, or with the `DatabaseError`
+        The future resolves with their seqs once they are published, or with the `DatabaseError`
         that prevents it, `DatabaseBusy` after about 5 seconds. Neither an error nor cancellation
         withdraws the events: they describe what has happened, so they stay in the queue until the
         log accepts them. Without events, it resolves like the calls before it. Raises
@@ -182,7 +208,7 @@ class Sequencer:
         return waiting.seqs
 
     def on_append(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after every commit of events; it must be quick and not raise."""
+        """Call `listener` whenever events are published; it must be quick and not raise."""
         self._listeners.append(listener)
 
     def on_event(self, observer: Callable[[Event], None]) -> None:
@@ -194,6 +220,13 @@ class Sequencer:
 
     async def follow(self) -> None:
         """Make the newest seq known, which it always is where the log is written."""
+
+    def withhold(self, did: str, failure: DatabaseError) -> None:
+        """Publish no commit or sync of `did` from now on, because its store may have lost them.
+
+        The next start tells subscribers what the store has.
+        """
+        self._withheld[did] = failure
 
     async def delete_events_of(self, did: str, *, keep_seq: int) -> None:
         """Delete the events of `did` except `keep_seq`, the one that announces its deletion."""
@@ -211,7 +244,7 @@ class Sequencer:
         return await retry.write(self._db, lambda: self.log.delete_oldest(old))
 
     async def close(self) -> None:
-        """Commit the queue, end every subscription and close the file. Idempotent."""
+        """Publish the queue, end every subscription and close the file. Idempotent."""
         if self._closed:
             return
         drained = self.append()
@@ -223,11 +256,12 @@ class Sequencer:
         self._db.close()
 
     def _flush(self) -> None:
-        """Commit the queue as one transaction, publish it and resolve its futures."""
+        """Commit the queue as one transaction; publish it and resolve its futures when durable."""
         self._flush_at = None
         events = [event for waiting in self._queue for event in waiting.events]
+        sequenced_at = timestamp(self.now_ms())
         try:
-            first_seq = self._commit(events)
+            first_seq = self._commit(events, sequenced_at)
         except DatabaseBusy as exc:
             self._wait_for_lock(exc)
             return
@@ -239,28 +273,62 @@ class Sequencer:
             _fail(queue, exc)
             return
         queue, self._queue = self._queue, []
-        for waiting in queue:
-            following = first_seq + len(waiting.events)
+        self._unpublished.append(_Committed(first_seq, events, sequenced_at, queue))
+        self._durability.when_durable(self._publish_next)
+
+    def _commit(self, events: list[EncodedEvent], sequenced_at: str) -> int:
+        """Store `events`; return the seq of the first."""
+        if not events:
+            return self._last_seq + 1
+        # Reserve first: a power failure may undo the events, but not the reservation.
+        self.run.reserve(self._last_seq + len(events))
+        first_seq = self.log.insert(events, sequenced_at)
+        self._last_seq = first_seq + len(events) - 1
+        return first_seq
+
+    def _publish_next(self) -> None:
+        """Publish the oldest transaction, which is durable, and resolve its futures."""
+        committed = self._unpublished.popleft()
+        if self.failure is not None:
+            _fail(committed.waiting, self.failure)
+            return
+        events, seq = committed.events, committed.first_seq
+        if self._withheld:
+            self._withhold(committed)
+        elif events:
+            at = committed.sequenced_at
+            frames = [event.frame(n, at) for n, event in enumerate(events, start=seq)]
+            self.ring.publish(seq, frames)
+        self.events_by_type.update(event.event_type for event in events)
+        for waiting in committed.waiting:
+            following = seq + len(waiting.events)
             if not waiting.seqs.done():
-                waiting.seqs.set_result(list(range(first_seq, following)))
-            first_seq = following
+                waiting.seqs.set_result(list(range(seq, following)))
+            seq = following
         if events:
             self._tell_listeners()
 
-    def _commit(self, events: list[EncodedEvent]) -> int:
-        """Store and publish `events`; return the seq of the first."""
-        if not events:
-            return self.current_seq + 1
-        # Reserve first: a power failure may undo the events, but not the reservation.
-        self.run.reserve(self.current_seq + len(events))
-        sequenced_at = timestamp(self.now_ms())
-        first_seq = self.log.insert(events, sequenced_at)
-        frames = [
-            event.frame(seq, sequenced_at) for seq, event in enumerate(events, start=first_seq)
-        ]
-        self.ring.publish(first_seq, frames)
-        self.events_by_type.update(event.event_type for event in events)
-        return first_seq
+    def _withhold(self, committed: _Committed) -> None:
+        """Publish what is not to be withheld, and take the rest out of the log."""
+        seqs = []
+        for seq, event in enumerate(committed.events, start=committed.first_seq):
+            if event.did in self._withheld and event.event_type in OF_STORES:
+                seqs.append(seq)
+            else:
+                self.ring.publish(seq, [event.frame(seq, committed.sequenced_at)])
+        for waiting in committed.waiting:
+            dids = [event.did for event in waiting.events if event.did in self._withheld]
+            if dids:
+                _fail([waiting], self._withheld[dids[0]])
+        try:
+            self.log.invalidate(seqs)
+        except DatabaseError as exc:
+            _log.error("events %s of a store that failed stay in the log: %s", seqs, exc)
+
+    def _show_skipped(self, latest: int) -> None:
+        # The jump must not cut off subscribers as too slow.
+        self.subscriptions.all_have_to_catch_up()
+        self.ring.skip_to(latest)
 
     def _wait_for_lock(self, busy: DatabaseBusy) -> None:
         """Flush the queue again soon, but fail the calls that have waited too long."""
@@ -299,7 +367,7 @@ class Sequencer:
                 _log.exception("a sequencer listener failed")
 
 
-def _fail(queue: list[_Waiting], exc: Exception) -> None:
+def _fail(queue: Sequence[_Waiting], exc: Exception) -> None:
     for waiting in queue:
         waiting.refused = True
         if not waiting.seqs.done():

@@ -6,9 +6,10 @@ import re
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from database.connection import Database
+from database.durability import EVENTUAL, Durability
 from database.migrations import Migration, migrate
 from database.opening import open_database
 
@@ -19,8 +20,8 @@ _MARKER: Final = re.compile(r"^-- migration (\d{3}):", re.MULTILINE)
 def open_account_database(
     path: Path,
     *,
-    synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
     wal_autocheckpoint: int | None = 1000,
+    durability: Durability = EVENTUAL,
 ) -> Database:
     """Open and migrate the service database for use on the event loop.
 
@@ -29,10 +30,10 @@ def open_account_database(
     db = open_database(
         path,
         cache_kib=_CACHE_KIB,
-        synchronous=synchronous,
         wal_autocheckpoint=wal_autocheckpoint,
         # Deleting an account must also erase its address, password hash and sessions on disk.
         secure_delete=True,
+        durability=durability,
     )
     with db.closed_on_error():
         migrate(db, account_migrations())

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -224,9 +224,9 @@ class Settings(BaseSettings):
         return len(os.sched_getaffinity(0)) if workers == "auto" else int(workers)
 
     @property
-    def synchronous(self) -> Literal["NORMAL", "FULL"]:
-        """SQLite's `synchronous` for every database except the DID cache."""
-        return "FULL" if self.database.durability == "full" else "NORMAL"
+    def is_durable(self) -> bool:
+        """Whether what is answered must survive a power failure."""
+        return self.database.durability == "full"
 
     @property
     def wal_autocheckpoint(self) -> int | None:

@@ -58,7 +58,7 @@ class Hold:
         self.tiers = Tiers.parse(hold.tiers, default=hold.new_crew_tier)
         self.url = ctx.settings.hold_url
         self.did = Did(ctx.settings.hold_did)
-        self.db = open_hold_database(ctx.settings, ctx.checkpointer)
+        self.db = open_hold_database(ctx.settings, ctx.checkpointer, ctx.durability)
         self._stack.callback(self.db.close)
         self.roster = Roster(ctx.actor_store, self.did)
         self.crew = Crew(ctx, self.did, self.roster)

@@ -18,8 +18,6 @@ from repo.syntax import Did
 
 ChangeKind: TypeAlias = Literal["create", "handle", "identity", "delete", "damaged"]
 
-_NORMAL: Final = 1
-"""The value of `PRAGMA synchronous` for NORMAL."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS holdfast_journal (
   kind TEXT NOT NULL,
@@ -89,6 +87,4 @@ class Journal:
             await self._sync()
 
     async def _sync(self) -> None:
-        # With synchronous=FULL, every commit syncs by itself.
-        if self._db.value("PRAGMA synchronous") == _NORMAL:
-            await asyncio.to_thread(sync_wal, self._db.path)
+        await asyncio.to_thread(sync_wal, self._db.path)

@@ -18,6 +18,7 @@ store cannot be read                 the account is quarantined; all others are 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -80,6 +81,7 @@ def find_told_rev(ctx: AppContext, did: str) -> str | None:
 
 async def _compare(ctx: AppContext, account: ActorAccount, may_lack_commits: bool) -> Head:
     did = account.did
+    await asyncio.to_thread(ctx.durability.take_from_disk, ctx.actor_store.layout.store(did))
     check_length(ctx.actor_store.layout.store(did))
     ctx.actor_store.key(did)
     head = await ctx.actor_store.read(did, _sound_head)

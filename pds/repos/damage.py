@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from actor_store.errors import ActorStoreDamaged, RepoNotFound, SigningKeyUnusable
-from database.errors import DatabaseForbidden
+from database.errors import DatabaseForbidden, DatabaseUnsynced
 from pds.disk.remedies import give_to_server, restore_database, restore_key
 from pds.peers.calls import telling, told
 from pds.pending.journal import Entry
 from repo.syntax import Did
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from actor_store.layout import ActorLayout
     from pds.context import ReadContext
 
@@ -56,6 +58,14 @@ def report(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = No
     )
 
 
+def keep_unknown_back(ctx: ReadContext, database: Path, failure: DatabaseUnsynced) -> None:
+    """Keep from everybody what a store may have lost, since a sync of it has failed."""
+    did = ctx.actor_store.layout.find_did(database)
+    if did is not None:
+        ctx.sequencer.withhold(did, failure)
+        quarantine(ctx, Did(did), failure.reason, failure)
+
+
 async def forget_damage(ctx: ReadContext, did: Did) -> None:
     """Forget the damage of an account that has been repaired or deleted."""
     if did in ctx.unfinished.damaged:
@@ -85,6 +95,8 @@ def _remedy(layout: ActorLayout, did: Did, cause: Exception | None) -> str:
         if isinstance(deeper, PermissionError) and deeper.filename is not None:
             return give_to_server(deeper.filename)
         deeper = deeper.__cause__
+    if isinstance(cause, DatabaseUnsynced):
+        return "Check the kernel log and the disk. The next start reads what is there."
     if isinstance(cause, SigningKeyUnusable):
         return restore_key(layout.key(did))
     return restore_database(layout.store(did))

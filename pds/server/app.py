@@ -23,6 +23,7 @@ from pds.proxy.unserved import proxy_unknown_method
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.method_limits import OF_PAGES
 from pds.rate_limits.opening import open_rate_limiter
+from pds.repos.damage import keep_unknown_back
 from pds.server.connections import HEALTH_PATH, TimedRunner
 from pds.server.observer import add_observed
 from pds.web.context_keys import CONTEXT, READ_CONTEXT
@@ -67,6 +68,7 @@ def make_app(
         *(hold_routes(hold) if hold else ()),
         *web_routes(ctx, limiter),
     )
+    ctx.durability.on_failure(partial(keep_unknown_back, ctx))
     # Including the methods of other services, to which requests are proxied.
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))

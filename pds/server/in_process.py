@@ -52,7 +52,8 @@ class InProcessServer:
     async def call(self, nsid: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call a procedure as the administrator."""
         with _refusals():
-            answer = await self._router.call(nsid, body, AdminCredentials())
+            async with self._durable():
+                answer = await self._router.call(nsid, body, AdminCredentials())
         return answer if isinstance(answer, dict) else {}
 
     async def create_account(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -78,11 +79,19 @@ class InProcessServer:
                 hold = self._open_hold()
                 if verb == "POST":
                     hold.oci.start()
-            return await handler(OperatorCall(self._ctx, names, query, body))
+            async with self._durable():
+                return await handler(OperatorCall(self._ctx, names, query, body))
 
     async def close(self) -> None:
         """Close what calls have opened."""
         await self._stack.aclose()
+
+    @asynccontextmanager
+    async def _durable(self) -> AsyncIterator[None]:
+        """What the block writes is durable when it has ended."""
+        self._ctx.durability.begin()
+        yield
+        await self._ctx.durability.settle()
 
     def _open_hold(self) -> Hold:
         """Open the hold when it is first needed, without its actor, which may not be there yet."""

@@ -25,6 +25,7 @@ _Handler: TypeAlias = Callable[[web.Request], Coroutine[Any, Any, web.StreamResp
 
 _HEALTH_PATH: Final = "/xrpc/_health"
 _METHODS_PATH: Final = "/xrpc/{"
+_FAILED: Final = 500
 _CLIENT_LEFT: Final = 499
 """The status of requests whose client did not wait for the answer, as in nginx."""
 
@@ -52,6 +53,7 @@ def _observed(
 ) -> _Handler:
     """Wrap `handler` so that its requests count as `method`, or if None, by the NSID they call."""
     statistics, addresses = ctx.requests, ctx.client_addresses
+    durability = ctx.durability if ctx.durability.waits else None
 
     async def observed(request: web.Request) -> web.StreamResponse:
         info = begin_request(request, addresses)
@@ -60,8 +62,12 @@ def _observed(
         set_request(request)
         started = perf_counter()
         status = _CLIENT_LEFT
+        if durability is not None:
+            durability.begin()
         try:
             response = await handler(request)
+            if durability is not None and response.status < _FAILED:
+                await durability.settle()
             status = response.status
         except web.HTTPException as exc:
             status = exc.status

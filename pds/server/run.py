@@ -6,12 +6,14 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 from aiohttp import web
 
 from database.collector import without_collector
 from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
+from database.errors import DatabaseUnsynced
 from database.memory import memory_bytes, use_memory_sparingly
 from pds.config import Settings
 from pds.context import AppContext, open_app_context
@@ -30,6 +32,7 @@ from pds.monitoring.requests.lines import LOGGER
 from pds.recovery.start import recover
 from pds.replication.restore.marker import refuse_unfinished
 from pds.server.app import make_app
+from pds.server.failed_sync import end_after_failed_sync
 from pds.server.listening import BoundPort
 from pds.server.process import (
     prompt_threads,
@@ -79,6 +82,7 @@ async def serve(
         with without_collector():
             ctx = await open_app_context(settings, recover, None if first is None else first.peers)
         stack.push_async_callback(ctx.close)
+        end_after_failed_sync(ctx, partial(_stop, stack))
         if ctx.bucket is not None:
             # It logs what keeps S3 from working, which is no reason not to start.
             await ctx.health.failures()
@@ -147,6 +151,16 @@ async def run_until_stopped(
         notify(STOPPING)
         _log.info("stopping")
     _log.info("stopped")
+
+
+def _stop(stack: AsyncExitStack, failure: DatabaseUnsynced) -> None:
+    """Stop as at SIGTERM, and raise the error in the end."""
+
+    def fail() -> None:
+        raise failure
+
+    stack.callback(fail)
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -203,6 +203,9 @@ class XrpcRouter(Generic[C]):
         if self._rate_limiter is not None:
             await self._rate_limiter.count_call(call.request, method.nsid, call)
         answer = await method.handler(call)
+        if not route.is_query:
+            # Not only where all requests are: clients understand the errors of this router.
+            await self._ctx.durability.settle()
         if isinstance(call.credentials, AdminCredentials) and not route.is_query:
             await self._note_action(call, method.nsid)
         response = respond(call.request, answer, private=method.auth is not None)

@@ -37,11 +37,14 @@ class Zygote:
         open_files: int | None = None,
         powerless: bool = False,
         fault: str | None = None,
+        journal: Path | None = None,
+        sync_s: float = 0.0,
     ) -> int:
         """Run a `pds` command in a new process, and return its pid.
 
         `open_files` is its limit of open files, soft and hard. `powerless` takes from
-        root what other users have not. `fault` is the point at which the process ends.
+        root what other users have not. `fault` is the point at which the process ends. `journal`
+        is what its disk notes there, which takes `sync_s` for a sync.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -52,6 +55,8 @@ class Zygote:
             "open_files": open_files,
             "powerless": powerless,
             "fault": fault,
+            "journal": None if journal is None else str(journal),
+            "sync_s": sync_s,
         }
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
@@ -118,6 +123,10 @@ class ForkedServer:
     """The limit of open files, soft and hard; None leaves it as it is."""
     powerless: bool = False
     """Whether it has no rights over the files of others even if root runs it."""
+    journal: Path | None = None
+    """Where its disk notes what is not durable yet; None for a disk that forgets nothing."""
+    sync_s: float = 0.0
+    """How long such a disk takes for a sync."""
     process: WatchedProcess | None = None
 
     @property
@@ -153,6 +162,8 @@ class ForkedServer:
             open_files=self.open_files,
             powerless=self.powerless,
             fault=fault,
+            journal=self.journal,
+            sync_s=self.sync_s,
         )
         self.process = WatchedProcess(pid)
         return pid

@@ -3,7 +3,8 @@
 Tests that start dozens of servers would otherwise spend their time on imports. It reads one JSON
 object a line (`args` of `pds`, `env`, `log`, `open_files`: the most of them), forks, and answers
 with the pid of the new server. With `powerless` root has no more rights than any other user. With
-`fault` the server ends at that point of `tests.faults`.
+`fault` the server ends at that point of `tests.faults`; with `journal` its disk notes there what is
+not durable yet (`tests.e2e.volatile_disk`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import struct
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from pds.cli import main
 from repo.lexicon import default_lexicons
 from tests import faults
+from tests.e2e import volatile_disk
 
 
 def run() -> None:
@@ -55,6 +58,8 @@ def become_server(order: dict[str, Any]) -> None:
     try:
         if (fault := order["fault"]) is not None:
             faults.install(fault)
+        if (journal := order["journal"]) is not None:
+            volatile_disk.install(Path(journal), delay_s=order["sync_s"])
         main(order["args"], standalone_mode=True)
     except SystemExit as exc:
         status = exc.code if isinstance(exc.code, int) else 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from database.opening import open_database
+from database.wal import sync_wal
 from pds.administration.second_factor import reset
 from pds.cli.confirmation import confirm, yes_option
 from pds.cli.environment import env_file_option, explain_failures, load_settings
@@ -39,6 +40,8 @@ def reset_second_factor(yes: bool, env_file: Path | None) -> None:
     confirm("Remove the second factor of the administrator?", yes=yes)
     with closing(open_database(path, create=False)) as db:
         was_set = reset(db)
+        # Closing syncs only what no running server has open as well.
+        sync_wal(path)
     if was_set:
         say("The administrator's pages ask for the password alone.")
     else:

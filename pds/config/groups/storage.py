@@ -44,9 +44,10 @@ class DatabaseSettings(Group):
         description="Leave checkpoints to Litestream",
     )
     durability: str = Field(
-        "normal",
+        "full",
         alias="PDS_DURABILITY",
-        description="normal: a power cut may lose the last commits; full: it loses none; slower",
+        description="full: a power cut loses nothing that was answered; normal: it may lose the "
+        "last commits",
     )
     ignore_other_server: bool = Field(
         False,

@@ -46,7 +46,7 @@ def test_defaults_are_those_of_the_reference() -> None:
     assert settings.max_repo_import_bytes == 5_242_880
     assert settings.invites.required is True
     assert settings.ssrf_protection is True
-    assert settings.synchronous == "NORMAL"
+    assert settings.is_durable is True
     assert settings.wal_autocheckpoint == 1000
     assert settings.account_db_path == Path("account.sqlite")
     assert settings.blob_tmp_directory == Path("/pds/blocks/tempt")
