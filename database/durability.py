@@ -28,10 +28,10 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final, TypeAlias
 
-from database.errors import DatabaseIoFailed
+from database.errors import DatabaseUnsynced
 from database.wal import wal_path
 
-OnFailure: TypeAlias = Callable[[Path, DatabaseIoFailed], None]
+OnFailure: TypeAlias = Callable[[Path, DatabaseUnsynced], None]
 
 _THREADS: Final = 16
 """Syncs at the same time: disks that take long for one take little longer for several."""
@@ -65,33 +65,36 @@ class Durability:
         """
         callback()
 
-    def failure_of(self, database: Path) -> DatabaseIoFailed | None:
+    def failure_of(self, database: Path) -> DatabaseUnsynced | None:
         """Return the error of the failed sync that makes the state of a database unknown."""
         return None
 
     def on_failure(self, listener: OnFailure) -> None:
         """Call `listener` when a sync has failed, before anybody who waits for it goes on."""
 
+    def fail(self, failure: DatabaseUnsynced) -> None:
+        """Take a sync for failed, and tell the listeners, once for each database."""
+
     def begin(self) -> None:
-        """Note from now on what the current task writes, for `settle`."""
+        """Note from now on what the current task writes, and the tasks that it starts."""
 
     async def settle(self) -> None:
-        """Wait until all that the current task has written since `begin` is durable.
+        """Wait until all that was written since `begin`, or the last call, is durable.
 
-        Raises `DatabaseIoFailed` if that cannot be known.
+        Raises `DatabaseUnsynced` if that cannot be known.
         """
 
     async def settle_all(self) -> None:
-        """Wait until all commits noted so far are durable. Raises `DatabaseIoFailed`."""
+        """Wait until all commits noted so far are durable. Raises `DatabaseUnsynced`."""
 
     def sync_now(self, database: Path) -> None:
-        """Make the commits to `database` durable: for a thread. Raises `DatabaseIoFailed`."""
+        """Make the commits to `database` durable: for a thread. Raises `DatabaseUnsynced`."""
 
     def take_from_disk(self, database: Path) -> None:
         """Make sure that what is read from a WAL is on the disk; before the file is opened.
 
         The run before may have ended between a commit and its sync, or because of a failed one.
-        Waits for the disk. Raises `DatabaseIoFailed`.
+        Waits for the disk. Raises `DatabaseUnsynced`.
         """
 
     async def close(self) -> None:
@@ -145,7 +148,7 @@ class GroupSync(Durability):
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         """Who waits until all syncs up to a number are over."""
         self._is_about_to_start = False
-        self._failures: dict[Path, DatabaseIoFailed] = {}
+        self._failures: dict[Path, DatabaseUnsynced] = {}
         self._listeners: list[OnFailure] = []
 
     def note(self, database: Path) -> None:
@@ -166,13 +169,20 @@ class GroupSync(Durability):
         else:
             callback()
 
-    def failure_of(self, database: Path) -> DatabaseIoFailed | None:
+    def failure_of(self, database: Path) -> DatabaseUnsynced | None:
         """See `Durability.failure_of`."""
         return self._failures.get(database)
 
     def on_failure(self, listener: OnFailure) -> None:
         """See `Durability.on_failure`."""
         self._listeners.append(listener)
+
+    def fail(self, failure: DatabaseUnsynced) -> None:
+        """See `Durability.fail`."""
+        database = Path(failure.path)
+        if self._failures.setdefault(database, failure) is failure:
+            for listener in self._listeners:
+                listener(database, failure)
 
     def begin(self) -> None:
         """See `Durability.begin`."""
@@ -181,7 +191,11 @@ class GroupSync(Durability):
     async def settle(self) -> None:
         """See `Durability.settle`."""
         written = _written.get()
-        for database, sync in list(written.items()) if written else ():
+        if not written:
+            return
+        syncs = list(written.items())
+        written.clear()
+        for database, sync in syncs:
             await self._over(sync)
             if database in self._failures:
                 raise self._failures[database]
@@ -199,7 +213,7 @@ class GroupSync(Durability):
             _sync(_open(database))
         except OSError as exc:
             failure = _unknown(database, exc)
-            self._loop.call_soon_threadsafe(self._fail, failure)
+            self._loop.call_soon_threadsafe(self.fail, failure)
             raise failure from exc
 
     def take_from_disk(self, database: Path) -> None:
@@ -220,7 +234,7 @@ class GroupSync(Durability):
 
     async def close(self) -> None:
         """See `Durability.close`."""
-        with suppress(DatabaseIoFailed):
+        with suppress(DatabaseUnsynced):
             await self.settle_all()
         threads, self._threads = self._threads, []
         for _ in threads:
@@ -277,7 +291,7 @@ class GroupSync(Durability):
             self.counts.commits += sync.commits
             self._under_way.discard(sync.database)
             if sync.error is not None:
-                self._fail(_unknown(sync.database, sync.error))
+                self.fail(_unknown(sync.database, sync.error))
             del self._outstanding[sync.number]
             sync.is_over = True
         if self._gathering:
@@ -289,12 +303,6 @@ class GroupSync(Durability):
             for waiting in sync.waiting:
                 if not waiting.done():
                     waiting.set_result(None)
-
-    def _fail(self, failure: DatabaseIoFailed) -> None:
-        database = Path(failure.path)
-        if self._failures.setdefault(database, failure) is failure:
-            for listener in self._listeners:
-                listener(database, failure)
 
     async def _over(self, sync: _Sync) -> None:
         if not sync.is_over:
@@ -314,9 +322,5 @@ def _sync(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def _unknown(database: Path, exc: OSError) -> DatabaseIoFailed:
-    return DatabaseIoFailed(
-        database,
-        f"{exc.strerror or exc} while its WAL was written to the disk: what it has lost "
-        "is known after a restart only",
-    )
+def _unknown(database: Path, exc: OSError) -> DatabaseUnsynced:
+    return DatabaseUnsynced(database, exc.strerror or str(exc))

@@ -9,6 +9,7 @@ DatabaseError
 ├── DatabaseFull          the disk or a quota is full
 ├── DatabaseOutOfFiles    the process or the system has too many files open
 ├── DatabaseIoFailed      the operating system failed to read or write
+├── DatabaseUnsynced      nobody knows what is on the disk of what was written last
 ├── ConstraintViolated    a row breaks a UNIQUE, NOT NULL or FOREIGN KEY rule
 ├── StatementFailed       the statement or its use is wrong: a bug in the caller
 └── SchemaUnknown
@@ -86,6 +87,15 @@ class DatabaseIoFailed(DatabaseError):
     """The operating system failed to read or write, or memory ran out."""
 
     hint = "check the kernel log and the disk"
+
+
+class DatabaseUnsynced(DatabaseError):
+    """The disk failed to take what was written. A restart shows what is there."""
+
+    hint = "check the kernel log and the disk"
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(path, f"{reason}: what was written last may be lost")
 
 
 class ConstraintViolated(DatabaseError):

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -47,12 +48,12 @@ class RemoteSequencer:
         """Open the log at `path` for reading. Raises `DatabaseError`s.
 
         `follow` asks the writer for all frames from now on, and returns the newest seq. Events are
-        sent when, by `durability`, everything that was committed here before them is durable.
+        sent when `durability` says that what they tell of is on the disk.
         """
         self._db = open_database(path, create=False, read_only=True, cache_kib=_CACHE_KIB)
         with self._db.closed_on_error():
             self.log = EventLog(self._db)
-            self.ring = FrameRing(self.log.latest_seq())
+            self.ring = FrameRing(0)
         self._send = send
         self._ask_to_follow = follow
         self._durability = durability
@@ -67,7 +68,6 @@ class RemoteSequencer:
         self.events_by_type: Counter[str] = Counter()
         """Empty: events are counted where the log is written."""
         self._queue: _Queue = []
-        self._unsent: deque[_Queue] = deque()
         self._sending: set[asyncio.Task[None]] = set()
         self._observers: list[Callable[[Event], None]] = []
         self._closed = False
@@ -80,13 +80,7 @@ class RemoteSequencer:
     @property
     def waiting_events(self) -> int:
         """The number of events of this process that were appended but are not yet committed."""
-        queues = (self._queue, *self._unsent)
-        return sum(len(events) for queue in queues for events, _ in queue)
-
-    @property
-    def failure(self) -> DatabaseError | None:
-        """None: where the log is written, the server stops when it fails."""
-        return None
+        return sum(len(events) for events, _ in self._queue)
 
     async def follow(self) -> None:
         """Make the newest seq known, and have every frame after it arrive."""
@@ -111,6 +105,10 @@ class RemoteSequencer:
         self._queue.append(([event.encode() for event in events], seqs))
         return seqs
 
+    def withhold(self, did: str, failure: DatabaseError) -> None:
+        """See `Sequencer.withhold`."""
+        self._withheld[did] = failure
+
     def on_event(self, observer: Callable[[Event], None]) -> None:
         """See `Sequencer.on_event`; of the events that are appended in this process."""
         self._observers.append(observer)
@@ -119,38 +117,35 @@ class RemoteSequencer:
         """Wait for the events on their way, end every subscription and close the file."""
         if self._closed:
             return
-        drained = self.append()
+        self._flush()
         self._closed = True
-        with suppress(Exception):
-            await drained
+        with suppress(DatabaseError):
+            await self._durability.settle_all()
+        if self._sending:
+            await asyncio.wait(self._sending)
         self.ring.close()
         self._db.close()
-
-    def withhold(self, did: str, failure: DatabaseError) -> None:
-        """See `Sequencer.withhold`."""
-        self._withheld[did] = failure
 
     def _flush(self) -> None:
         queue, self._queue = self._queue, []
         if queue:
-            self._unsent.append(queue)
-            self._durability.when_durable(self._send_next)
+            self._durability.when_durable(partial(self._start, queue))
 
-    def _send_next(self) -> None:
-        queue = self._unsent.popleft()
+    def _start(self, queue: _Queue) -> None:
+        """Send events whose commits are durable, except those of stores that have failed."""
         if self._withheld:
-            queue = [waiting for waiting in queue if not self._is_withheld(*waiting)]
+            queue = [call for call in queue if not self._is_withheld(*call)]
         task = asyncio.create_task(self._deliver(queue))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
     def _is_withheld(self, events: list[EncodedEvent], seqs: asyncio.Future[list[int]]) -> bool:
-        """Whether events tell of a store that may have lost them; their caller learns why."""
-        dids = [event.did for event in events if event.event_type in OF_STORES]
-        failure = next((self._withheld[did] for did in dids if did in self._withheld), None)
-        if failure is not None and not seqs.done():
-            seqs.set_exception(failure)
-        return failure is not None
+        for event in events:
+            if event.did in self._withheld and event.event_type in OF_STORES:
+                if not seqs.done():
+                    seqs.set_exception(self._withheld[event.did])
+                return True
+        return False
 
     async def _deliver(self, queue: _Queue) -> None:
         events = [event for some, _ in queue for event in some]

@@ -13,7 +13,7 @@ from tests.calls import write_calls
 from tests.known_passwords import remember_hashes
 from tests.warm_python import WARM
 
-pytest_plugins = ("tests.seaweedfs",)
+pytest_plugins = ("tests.seaweedfs", "tests.syncs")
 
 # How long an example takes says nothing on a machine that is busy.
 settings.register_profile("unhurried", deadline=None)

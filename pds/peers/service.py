@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -85,11 +85,19 @@ class PeerService:
 
     def _begin(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
         try:
-            return FUNCTIONS[name](self._ctx, *args, **kwargs)
+            call = FUNCTIONS[name](self._ctx, *args, **kwargs)
+            return self._durable(call) if asyncio.iscoroutine(call) else call
         except Exception as exc:  # noqa: BLE001 (the caller gets it)
             failed = asyncio.get_running_loop().create_future()
             failed.set_exception(exc)
             return failed
+
+    async def _durable(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """Answer when what the call has written is on the disk."""
+        self._ctx.durability.begin()
+        answer = await call
+        await self._ctx.durability.settle()
+        return answer
 
     def _answer(self, key: tuple[Channel, int], name: str, call: asyncio.Future[Any]) -> None:
         del self._calls[key]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from database.errors import DatabaseError
+from database.errors import DatabaseError, DatabaseUnsynced
 from pds.peers.calls import by_owner
 from repo.car import encode_car
 from repo.commit import CommitData, Head
@@ -72,9 +72,9 @@ async def sequence(ctx: AppContext, event: CommitEvent | SyncEvent, head: Head) 
     ctx.accounts.repo_roots.set(event.did, head.cid, head.rev)
     try:
         await sequenced
+    except DatabaseUnsynced:
+        raise
     except DatabaseError as exc:
-        if ctx.sequencer.failure is not None:
-            raise
         # The commit stands, and the event stays queued until the log accepts it. An error would
         # only make the caller repeat the write.
         _log.error("the event of a commit waits", did=event.did, rev=head.rev, reason=str(exc))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from actor_store.errors import ActorStoreDamaged, RepoNotFound, SigningKeyUnusable
-from database.errors import DatabaseForbidden, DatabaseIoFailed
+from database.errors import DatabaseForbidden, DatabaseUnsynced
 from pds.disk.remedies import give_to_server, restore_database, restore_key
 from pds.peers.calls import by_all, telling, told
 from pds.pending.journal import Entry, read_damaged
@@ -58,7 +58,7 @@ def report(ctx: ReadContext, did: Did, reason: str, cause: Exception | None = No
     )
 
 
-def keep_unknown_back(ctx: ReadContext, database: Path, failure: DatabaseIoFailed) -> None:
+def keep_unknown_back(ctx: ReadContext, database: Path, failure: DatabaseUnsynced) -> None:
     """Keep from everybody what a store may have lost, since a sync of it has failed."""
     did = ctx.actor_store.layout.find_did(database)
     if did is not None:
@@ -101,8 +101,8 @@ def _remedy(layout: ActorLayout, did: Did, cause: Exception | None) -> str:
         if isinstance(deeper, PermissionError) and deeper.filename is not None:
             return give_to_server(deeper.filename)
         deeper = deeper.__cause__
-    if isinstance(cause, DatabaseIoFailed):
-        return f"Check the disk ({cause.hint}). The next start examines the store."
+    if isinstance(cause, DatabaseUnsynced):
+        return "Check the kernel log and the disk. The next start reads what is there."
     if isinstance(cause, SigningKeyUnusable):
         return restore_key(layout.key(did))
     return restore_database(layout.store(did))

@@ -25,6 +25,7 @@ _Handler: TypeAlias = Callable[[web.Request], Coroutine[Any, Any, web.StreamResp
 
 _HEALTH_PATH: Final = "/xrpc/_health"
 _METHODS_PATH: Final = "/xrpc/{"
+_FAILED: Final = 500
 _CLIENT_LEFT: Final = 499
 """The status of requests whose client did not wait for the answer, as in nginx."""
 
@@ -65,7 +66,7 @@ def _observed(
             durability.begin()
         try:
             response = await handler(request)
-            if durability is not None:
+            if durability is not None and response.status < _FAILED:
                 await durability.settle()
             status = response.status
         except web.HTTPException as exc:

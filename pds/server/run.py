@@ -6,14 +6,14 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
+from functools import partial
 
 import structlog
 from aiohttp import web
 
 from database.collector import without_collector
 from database.engine import ENGINE_REMEDY, find_engine_fault, running_version
-from database.errors import DatabaseIoFailed
+from database.errors import DatabaseUnsynced
 from database.memory import memory_bytes, use_memory_sparingly
 from pds.config import Settings
 from pds.context import AppContext, open_app_context
@@ -32,6 +32,7 @@ from pds.monitoring.requests.lines import LOGGER
 from pds.recovery.start import recover
 from pds.replication.restore.marker import refuse_unfinished
 from pds.server.app import make_app
+from pds.server.failed_sync import end_after_failed_sync
 from pds.server.listening import BoundPort
 from pds.server.process import (
     prompt_threads,
@@ -81,7 +82,7 @@ async def serve(
         with without_collector():
             ctx = await open_app_context(settings, recover, None if first is None else first.peers)
         stack.push_async_callback(ctx.close)
-        _stop_after_failed_sync(ctx, stack)
+        end_after_failed_sync(ctx, partial(_stop, stack))
         if ctx.bucket is not None:
             # It logs what keeps S3 from working, which is no reason not to start.
             await ctx.health.failures()
@@ -152,23 +153,14 @@ async def run_until_stopped(
     _log.info("stopped")
 
 
-def _stop_after_failed_sync(ctx: AppContext, stack: AsyncExitStack) -> None:
-    """Stop, and raise the error, if the log or the service database may have lost commits.
+def _stop(stack: AsyncExitStack, failure: DatabaseUnsynced) -> None:
+    """Stop as at SIGTERM, and raise the error in the end."""
 
-    Only a start can tell, because it reads from the disk what is there.
-    """
+    def fail() -> None:
+        raise failure
 
-    def stop(database: Path, failure: DatabaseIoFailed) -> None:
-        if ctx.actor_store.layout.find_did(database) is None:
-            _log.critical("stopping, because the disk failed", reason=str(failure))
-            stack.callback(_raise, failure)
-            signal.raise_signal(signal.SIGTERM)
-
-    ctx.durability.on_failure(stop)
-
-
-def _raise(exc: Exception) -> None:
-    raise exc
+    stack.callback(fail)
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import threading
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -16,43 +12,9 @@ import pytest
 from database.checkpoints import Checkpointer
 from database.connection import Database
 from database.durability import Durability, GroupSync
-from database.errors import DatabaseIoFailed
+from database.errors import DatabaseUnsynced
 from database.opening import open_database
-
-
-class Disk:
-    """Syncs that end when the test says so, or fail."""
-
-    def __init__(self) -> None:
-        self.begun: Counter[str] = Counter()
-        self.failing = ""
-        self._gates: dict[str, threading.Event] = {}
-
-    def sync(self, descriptor: int) -> None:
-        """Instead of `os.fdatasync`."""
-        name = Path(f"/proc/self/fd/{descriptor}").readlink().name.removesuffix(".sqlite-wal")
-        self.begun[name] += 1
-        if (gate := self._gates.get(name)) is not None:
-            assert gate.wait(10)
-        if name == self.failing:
-            raise OSError(errno.EIO, "Input/output error")
-
-    def hold(self, name: str) -> Callable[[], None]:
-        """Let no sync of a file end before the returned function is called."""
-        gate = self._gates[name] = threading.Event()
-
-        def let_go() -> None:
-            self._gates.pop(name, None)
-            gate.set()
-
-        return let_go
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    disk = Disk()
-    monkeypatch.setattr(os, "fdatasync", disk.sync)
-    return disk
+from tests.syncs import Disk
 
 
 @pytest.fixture
@@ -134,6 +96,7 @@ async def test_files_are_synced_at_the_same_time(
     let_go = disk.hold("one"), disk.hold("two")
     writing = asyncio.create_task(settled(durability, one, two))
     await until(lambda: disk.begun == {"one": 1, "two": 1})
+    assert not writing.done()
     for go in let_go:
         go()
     await writing
@@ -164,6 +127,7 @@ async def test_a_cancelled_request_hinders_no_other(
     await until(lambda: disk.begun["one"] == 1)
     leaving.cancel()
     await asyncio.wait((leaving,))
+    assert not staying.done()
     let_go()
     await staying
 
@@ -174,10 +138,10 @@ async def test_after_a_failed_sync_no_later_one_counts(
     heard: list[Path] = []
     durability.on_failure(lambda database, _: heard.append(database))
     disk.failing = "one"
-    with pytest.raises(DatabaseIoFailed, match=r"one\.sqlite: Input/output error"):
+    with pytest.raises(DatabaseUnsynced, match=r"one\.sqlite: Input/output error"):
         await settled(durability, one)
-    disk.failing = ""
-    with pytest.raises(DatabaseIoFailed):
+    disk.failing = None
+    with pytest.raises(DatabaseUnsynced):
         await settled(durability, one)
     await settled(durability, two)
     assert heard == [one.path]
@@ -193,7 +157,7 @@ async def test_listeners_hear_of_a_failure_before_those_who_wait_go_on(
     disk.failing = "one"
     write(one)
     durability.when_durable(lambda: told.append("over"))
-    with pytest.raises(DatabaseIoFailed):
+    with pytest.raises(DatabaseUnsynced):
         await durability.settle_all()
     assert told == ["failure", "over"]
 
@@ -204,7 +168,7 @@ async def test_a_thread_syncs_by_itself_and_its_failure_counts_too(
     await asyncio.to_thread(durability.sync_now, one.path)
     assert disk.begun["one"] == 1
     disk.failing = "one"
-    with pytest.raises(DatabaseIoFailed):
+    with pytest.raises(DatabaseUnsynced):
         await asyncio.to_thread(durability.sync_now, one.path)
     await until(lambda: durability.failure_of(one.path) is not None)
 
@@ -216,7 +180,7 @@ async def test_a_start_reads_what_is_on_the_disk(
     durability.take_from_disk(one.path)
     assert disk.begun == {"one": 1}
     disk.failing = "one"
-    with pytest.raises(DatabaseIoFailed):
+    with pytest.raises(DatabaseUnsynced):
         durability.take_from_disk(one.path)
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from database.errors import DatabaseFull
+from database.durability import GroupSync
+from database.errors import DatabaseFull, DatabaseUnsynced
+from database.opening import open_database
 from sequencer.frames import EncodedEvent
 from sequencer.outbox import FutureCursor, subscribe
 from sequencer.remote import RemoteSequencer
 from sequencer.sequencer import Sequencer, SequencerClosed
-from tests.sequencer.samples import Clock, commit_event, identity_event, seq_of
+from tests.sequencer.samples import DID, Clock, commit_event, identity_event, seq_of
+from tests.syncs import Disk
 
 
 class Wire:
@@ -71,6 +74,37 @@ async def test_what_is_appended_in_one_step_crosses_together_in_order(
     seqs = await asyncio.gather(*(remote.append(commit_event(n)) for n in range(20)))
     assert seqs == [[n] for n in range(1, 21)]
     assert wire.batches == [20]
+
+
+async def test_events_leave_when_what_they_tell_of_is_durable(
+    wire: Wire, log_path: Path, disk: Disk, sequencer: Sequencer
+) -> None:
+    durability = GroupSync()
+    store = open_database(log_path.with_name("store.sqlite"), durability=durability)
+    remote = RemoteSequencer(log_path, send=wire.send, follow=wire.follow, durability=durability)
+    let_go = disk.hold("store.sqlite")
+    with store.transaction():
+        store.run("CREATE TABLE t (x)")
+    first, second = remote.append(commit_event(1)), remote.append(commit_event(2))
+    async with asyncio.timeout(10):
+        while not disk.begun["store"]:  # noqa: ASYNC110 (a thread counts)
+            await asyncio.sleep(0.001)
+    assert wire.batches == []
+    let_go()
+    assert (await first, await second) == ([1], [2])
+    # What a store may have lost is not sent at all, unlike what is said of its account.
+    disk.failing = "store.sqlite"
+    durability.on_failure(lambda _, failure: remote.withhold(DID, failure))
+    with store.transaction():
+        store.run("DROP TABLE t")
+    lost, kept = remote.append(commit_event(3)), remote.append(identity_event())
+    with pytest.raises(DatabaseUnsynced):
+        await lost
+    assert await kept == [3]
+    assert (sequencer.current_seq, wire.batches) == (3, [2, 1])
+    store.close()
+    await remote.close()
+    await durability.close()
 
 
 async def test_steps_keep_their_order_although_nothing_is_awaited(

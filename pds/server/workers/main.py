@@ -23,6 +23,7 @@ from pds.peers.service import PeerService
 from pds.peers.sockets import socket_of
 from pds.recovery.joining import join
 from pds.server.app import make_app
+from pds.server.failed_sync import tell_first_of_failed_sync
 from pds.server.listening import serve_shared
 from pds.server.process import prompt_threads, raise_file_limit, tune_garbage_collector
 from pds.server.workers.spec import WorkerSpec
@@ -63,6 +64,7 @@ async def _serve(spec: WorkerSpec, logs: Logs) -> None:
         ctx = await open_worker_context(spec.settings, peers)
         ctx.administration.examinations.environ = spec.environ
         stack.push_async_callback(ctx.close)
+        tell_first_of_failed_sync(ctx)
         service = PeerService(ctx)
         await service.listen(spec.socket)
         stack.push_async_callback(service.close)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from database.durability import EVENTUAL, Durability, GroupSync
 from database.errors import DatabaseBusy
+from database.opening import open_database
 from pds.peers.calls import by_all, by_first, by_owner, telling, told
 from pds.peers.link import Link, PeerGone
 from pds.peers.peers import Peers, owner_number
 from pds.peers.service import PeerService
+from tests.syncs import Disk
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Context:
     peers: Peers = field(default_factory=Peers)
     done: list[object] = field(default_factory=list)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    durability: Durability = EVENTUAL
 
 
 @by_first
@@ -38,6 +42,13 @@ async def where(ctx: Context, value: object) -> tuple[str, object]:
 async def fail(ctx: Context, error: Exception) -> None:
     """Raise `error`."""
     raise error
+
+
+@by_first
+async def commit(ctx: Context, path: Path) -> None:
+    """Commit something."""
+    with closing(open_database(path, durability=ctx.durability)) as db, db.transaction():
+        db.run("CREATE TABLE t (x)")
 
 
 @by_first
@@ -106,6 +117,22 @@ async def test_a_server_that_is_one_process_calls_directly() -> None:
 async def test_a_call_runs_in_the_other_process(pair: Pair) -> None:
     assert await where(pair.worker, {"a": [1]}) == ("first", {"a": [1]})
     assert await name_of(pair.worker) == ["worker", "first"]
+
+
+async def test_a_call_is_answered_when_what_it_wrote_is_synced(
+    pair: Pair, disk: Disk, tmp_path: Path
+) -> None:
+    pair.first.durability = GroupSync()
+    let_go = disk.hold("other.sqlite")
+    call = asyncio.ensure_future(commit(pair.worker, tmp_path / "other.sqlite"))
+    async with asyncio.timeout(10):
+        while not disk.begun["other"]:  # noqa: ASYNC110 (a thread counts)
+            await asyncio.sleep(0.001)
+    await where(pair.worker, None)
+    assert not call.done()
+    let_go()
+    await call
+    await pair.first.durability.close()
 
 
 async def test_calls_begin_in_the_order_in_which_they_were_made(pair: Pair) -> None:

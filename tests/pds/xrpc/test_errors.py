@@ -88,6 +88,7 @@ INTERNAL: dict[type[Exception], str] = {
     database_errors.DatabaseForbidden: "the disk is not ours",
     database_errors.DatabaseDamaged: "the file must be restored",
     database_errors.DatabaseIoFailed: "the disk fails",
+    database_errors.DatabaseUnsynced: "the disk fails",
     database_errors.ConstraintViolated: "a statement did not look before it wrote: a bug",
     database_errors.StatementFailed: "a bug",
     database_errors.SchemaTooNew: "refused at start",
