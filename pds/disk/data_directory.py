@@ -5,12 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import reduction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pds.disk.network_filesystem import database_directories, existing_part, find_network_type
 from pds.disk.remedies import give_to_server
@@ -111,9 +109,14 @@ class DataDirectoryLock:
         _write_pid(descriptor)
         return descriptor
 
-    def __reduce__(self) -> tuple[Callable[[Any], DataDirectoryLock], tuple[Any]]:
-        """Pickle for a process that is being started: the lock lasts until both have ended."""
-        return _inherited, (reduction.DupFd(self._file_descriptor),)
+    @classmethod
+    def inherited(cls, file_descriptor: int) -> DataDirectoryLock:
+        """Hold a lock that another process has taken: it lasts until both have ended."""
+        return cls(file_descriptor, os.umask(_OWNER_ONLY), made_directory=False)
+
+    def fileno(self) -> int:
+        """Return the open file, for processes that share the lock."""
+        return self._file_descriptor
 
     def release(self) -> None:
         """Release the directory to other processes. Releasing twice is harmless."""
@@ -121,10 +124,6 @@ class DataDirectoryLock:
             os.close(self._file_descriptor)
             self._file_descriptor = -1
             os.umask(self._umask_before)
-
-
-def _inherited(duplicate: Any) -> DataDirectoryLock:
-    return DataDirectoryLock(duplicate.detach(), os.umask(_OWNER_ONLY), made_directory=False)
 
 
 def refuse_standby(directory: Path) -> None:
