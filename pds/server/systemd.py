@@ -70,6 +70,7 @@ def _listening(fd: int) -> socket.socket:
     except OSError as exc:
         raise ListenError(f"File {fd} from systemd is no socket: {exc.strerror}.") from exc
     if not is_right:
+        handed.close()
         raise ListenError(
             f"Socket {fd} from systemd does not listen on TCP. Its unit needs ListenStream= with "
             "an address and a port, and Accept=no."
