@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ RUN_FILE: Final = "holdfast.run"
 """Contains the id of the last run, which the databases beside it contain, too."""
 STANDBY_FILE: Final = "standby.sqlite"
 """With this file in it, the directory is a standby's copy of another server, not a server's."""
+_WORKERS_END_S: Final = 2.0
+"""How long the workers of a server that was killed may take to end: the system kills them."""
 _OWNER_ONLY: Final = 0o077
 """The umask of a process that holds a data directory, whatever umask it was started with.
 
@@ -92,7 +95,7 @@ class DataDirectoryLock:
             owner = directory.stat()
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_soon(descriptor)
         except BlockingIOError as exc:
             holder = _pid_in(descriptor)
             os.close(descriptor)
@@ -149,6 +152,25 @@ def find_holder(directory: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _lock_soon(descriptor: int) -> None:
+    """Lock at once, or as soon as the workers of a server that was killed have ended, too.
+
+    Raises `OSError`, `BlockingIOError` if somebody holds the lock.
+    """
+    give_up_at = time.monotonic() + _WORKERS_END_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).strip()
+            is_running = Path(f"/proc/{holder.decode('ascii', 'replace')}").exists()
+            if is_running or time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _write_pid(lock: int) -> None:

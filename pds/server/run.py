@@ -169,7 +169,7 @@ async def run_until_stopped(
     if logs is not None and logs.are_in_file:
         loop.add_signal_handler(signal.SIGHUP, logs.reopen)
     raise_file_limit()
-    require_files()
+    require_files(settings.workers)
     use_memory_sparingly(memory_bytes())
     async with AsyncExitStack() as stack:
         stack.enter_context(prompt_threads())

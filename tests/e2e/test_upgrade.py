@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.e2e.watcher import Watcher, all_repos
+from tests.e2e.watcher import Watcher
 from tests.e2e.worker_server import WorkerServer
 from tests.e2e.writers import Writer
 from tests.processes import DevServer, run_pds
@@ -76,18 +76,9 @@ class Load:
         for writer in self.writers:
             await writer.check_promises()
         await self.watcher.catch_up()
-        # Each worker writes the heads of its own repositories a little later.
-        await self._until_listed()
+        await self.watcher.until_listed()
         assert await self.watcher.check() == len(self.writers)
         assert self.watcher.fetches == 0, "commits were missing"
-
-    async def _until_listed(self) -> None:
-        async with asyncio.timeout(20):
-            while any(  # noqa: ASYNC110 (another process's)
-                repo["rev"] != self.watcher.copies[did].rev
-                for did, repo in (await all_repos(self.pds, self.http)).items()
-            ):
-                await asyncio.sleep(0.05)
 
     @property
     def _promised(self) -> int:

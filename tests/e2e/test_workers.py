@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from pds.peers.peers import owner_number
+from tests.e2e.process_tree import forkers_of
 from tests.e2e.replicating_server import is_running
 from tests.e2e.soak import at_length_only
 from tests.e2e.worker_server import WorkerServer
@@ -102,7 +103,7 @@ async def test_when_the_process_that_workers_are_forked_from_is_killed_all_are_r
 ) -> None:
     await writer.write("before")
     before = pds.worker_pids()
-    (forker,) = pds.forkers()
+    (forker,) = forkers_of(pds.first)
     os.kill(forker, signal.SIGKILL)
     for pid in before:
         await _until_gone(pds, pid)

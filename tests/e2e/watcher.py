@@ -140,6 +140,15 @@ class Watcher:
             self.keys[did] = parse_did_key(data["verificationMethods"]["atproto"])
         return self.keys[did]
 
+    async def until_listed(self) -> None:
+        """Wait until listRepos has every head: workers write those of their own a little later."""
+        async with asyncio.timeout(_CATCH_UP_S):
+            while any(  # noqa: ASYNC110 (another process's)
+                repo["active"] and repo["rev"] != self.copies[did].rev
+                for did, repo in (await all_repos(self.server, self.http)).items()
+            ):
+                await asyncio.sleep(0.05)
+
     async def check(self) -> int:
         """Compare every copy with the server. Returns how many accounts the server has."""
         repos = await all_repos(self.server, self.http)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e.replicating_server import ReplicatingServer, is_running
+from tests.e2e.process_tree import forkers_of, workers_of
+from tests.e2e.replicating_server import ReplicatingServer
 from tests.processes import ServerProcess, free_port, serve
 
 _DEADLINE_S = 200.0
@@ -85,15 +86,11 @@ class WorkerServer:
 
     def worker_pids(self) -> list[int]:
         """The workers that run."""
-        return [pid for forker in children(self.first) for pid in children(forker)]
+        return workers_of(self.first)
 
     def processes(self) -> list[int]:
         """The first process, that which workers are forked from, and the workers."""
-        return [self.first, *self.forkers(), *self.worker_pids()]
-
-    def forkers(self) -> list[int]:
-        """The process that workers are forked from."""
-        return [pid for pid in children(self.first) if b"replicate" not in _command(pid)]
+        return [self.first, *forkers_of(self.first), *self.worker_pids()]
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds."""
@@ -101,25 +98,3 @@ class WorkerServer:
         while not holds():
             assert time.monotonic() < deadline, self.log()[-5_000:]
             time.sleep(0.02)
-
-    def has_answering_workers(self) -> bool:
-        """Whether all workers answer each other: none has just been started."""
-        return all(is_running(pid) for pid in self.worker_pids()) and (
-            len(self.worker_pids()) == self.workers
-        )
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def children(pid: int) -> list[int]:
-    """The processes that one has started, and that run."""
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [child for child in map(int, text.split()) if is_running(child)]

@@ -24,9 +24,9 @@ START_S: Final = 60.0
 STOP_S: Final = 20.0
 """How long it may take to end, before it is killed."""
 _WATCH_S: Final = 0.5
-_DELAYS_S: Final = (0.0, 0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+_DELAYS_S: Final = (0.0, 0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Delays before a worker that keeps dying is started again."""
-_GOOD_S: Final = 60.0
+_GOOD_S: Final = 10.0
 """A worker that has lived so long did not die of its start."""
 
 _log = structlog.get_logger(__name__)
