@@ -60,6 +60,10 @@ class ConsumerTooSlow(FirehoseError):
     message = "Stream consumer too slow"
 
 
+async def _at_once() -> None:
+    pass
+
+
 async def _next_round() -> None:
     await asyncio.sleep(0)
 
@@ -71,6 +75,7 @@ def subscribe(
     max_buffer: int = 500,
     backfill_limit_ms: int = 86_400_000,
     next_slice: Callable[[], Awaitable[None]] = _next_round,
+    before_waiting: Callable[[], Awaitable[None]] = _at_once,
     position: Position | None = None,
 ) -> AsyncGenerator[bytes, None]:
     """Return an endless stream of frames after `cursor`, or from now on without a cursor.
@@ -80,7 +85,8 @@ def subscribe(
     had caught up and is asked for its next frame more than `max_buffer` events behind; it ends when
     the sequencer closes. Until it has waited for an event once, it awaits `next_slice` before every
     `PAGE`: sending rarely waits by itself, so one busy subscriber would leave no time to others.
-    `position`, if given, tells from now on where the subscriber is.
+    `before_waiting` is awaited whenever there is no event for the moment. `position`, if given,
+    tells from now on where the subscriber is.
     """
     newest = feed.current_seq
     start, outdated = newest, False
@@ -94,6 +100,7 @@ def subscribe(
         max_buffer=max_buffer,
         outdated=outdated,
         next_slice=next_slice,
+        before_waiting=before_waiting,
     )
 
 
@@ -129,6 +136,7 @@ async def _frames(
     max_buffer: int,
     outdated: bool,
     next_slice: Callable[[], Awaitable[None]],
+    before_waiting: Callable[[], Awaitable[None]],
 ) -> AsyncGenerator[bytes, None]:
     """Yield the frames after `at` in seq order, and advance `at`."""
     if outdated:
@@ -141,6 +149,7 @@ async def _frames(
         while not ring.closed:
             behind = ring.last_seq - at.seq
             if behind <= 0:
+                await before_waiting()
                 await ring.wait_beyond(at.seq)
                 # One transaction may exceed the buffer; that does not make the consumer too slow.
                 allowed = max(max_buffer, ring.last_seq - at.seq)

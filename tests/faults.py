@@ -1,5 +1,7 @@
 """Fault points: ending the process at a chosen step, to test what a crash there leaves.
 
+`stop:` before a name stops the process there instead, but only the first that comes there.
+
 A point is a wrapper that is put around a function of the server, in its process and before it
 starts; the zygote does that. The server itself knows nothing of it.
 """
@@ -7,12 +9,15 @@ starts; the zygote does that. The server itself knows nothing of it.
 from __future__ import annotations
 
 import inspect
+import mmap
 import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any, Final, Literal
+
+STOP: Final = "stop:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +118,10 @@ POINTS: Final[Mapping[str, FaultPoint]] = {
 
 def install(name: str) -> None:
     """Let this process end when it reaches the point. Raises `KeyError` for an unknown one."""
-    point = POINTS[name]
+    point = POINTS[name.removeprefix(STOP)]
+    fault = _stop_the_first() if name.startswith(STOP) else _end
     owner = resolve_name(point.owner)
-    setattr(owner, point.function, _wrapped(getattr(owner, point.function), point))
+    setattr(owner, point.function, _wrapped(getattr(owner, point.function), point, fault))
 
 
 def _end() -> None:
@@ -123,17 +129,34 @@ def _end() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _wrapped(original: Callable[..., Any], point: FaultPoint) -> Callable[..., Any]:
-    def before(*_args: Any, **_kwargs: Any) -> None:
-        _end()
+def _stop_the_first() -> Callable[[], None]:
+    # Shared with the processes that are forked from this one.
+    has_stopped = mmap.mmap(-1, 1)
 
-    def after(*args: Any, **kwargs: Any) -> None:
-        original(*args, **kwargs)
-        _end()
+    def stop() -> None:
+        if has_stopped[0] == 0:
+            has_stopped[0] = 1
+            os.kill(os.getpid(), signal.SIGSTOP)
 
-    async def after_awaiting(*args: Any, **kwargs: Any) -> None:
-        await original(*args, **kwargs)
-        _end()
+    return stop
+
+
+def _wrapped(
+    original: Callable[..., Any], point: FaultPoint, fault: Callable[[], None]
+) -> Callable[..., Any]:
+    def before(*args: Any, **kwargs: Any) -> Any:
+        fault()
+        return original(*args, **kwargs)
+
+    def after(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        fault()
+        return result
+
+    async def after_awaiting(*args: Any, **kwargs: Any) -> Any:
+        result = await original(*args, **kwargs)
+        fault()
+        return result
 
     if point.when == "before":
         return before

@@ -22,6 +22,7 @@ from pds.dev.plc_directory import plc_application
 from pds.dev.plc_store import PlcStore
 from pds.server.replicator import replicator_of
 from pds.server.run import bind, serve
+from pds.server.workers.fork_server import ForkServer
 
 if TYPE_CHECKING:
     from pds.context import AppContext
@@ -85,6 +86,8 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
                 more_routes=show_mails,
                 on_ready=begin,
                 logs=logs,
+                environ={**os.environ, **environ},
+                fork_server=ForkServer.forked() if settings.workers > 1 else None,
             )
         )
 

@@ -186,8 +186,10 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from pds.accounts.errors import AccountError
     from pds.disk.data_directory import DataDirectoryError
     from pds.replication.errors import ReplicationError
+    from pds.server.handover import TakeOverFailed
     from pds.server.listening import ListenError
     from pds.server.process import TooFewFiles
+    from pds.server.workers.workers import WorkersFailed
 
     return (
         AccountError,
@@ -197,5 +199,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         ListenError,
         PlcError,
         ReplicationError,
+        TakeOverFailed,
         TooFewFiles,
+        WorkersFailed,
     )

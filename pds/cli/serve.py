@@ -32,19 +32,25 @@ _log = structlog.get_logger(__name__)
     metavar="URL",
     help="Replicate everything there, as `pds replicate --to URL` does; PDS_REPLICATION_URL.",
 )
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="If a server runs on the data directory, take its place without refusing a connection.",
+)
 @env_file_option
 @explain_failures
-def serve(replica_url: str | None, env_file: Path | None) -> None:
+def serve(replica_url: str | None, take_over: bool, env_file: Path | None) -> None:
     """Run the server with the settings of the environment.
 
     Uses the environment variables and the data directory of the reference PDS. SIGTERM or Ctrl-C
-    shuts it down cleanly.
+    shuts it down cleanly. SIGHUP reopens the log file, and replaces workers one by one.
 
     \b
     Examples:
       pds serve
       pds serve --env-file /pds/pds.env
       pds serve --replicate s3://my-backups/pds
+      pds serve --take-over
     """
     variables = read_variables(env_file)
     if replica_url is not None:
@@ -62,6 +68,7 @@ def serve(replica_url: str | None, env_file: Path | None) -> None:
     from pds.cli.server_logs import server_logs
     from pds.server import run as server
     from pds.server.replicator import replicator_of
+    from pds.server.workers.fork_server import ForkServer
 
     blobs: int | str = 0
     replicator = replicator_of(settings, variables.values)
@@ -93,6 +100,8 @@ def serve(replica_url: str | None, env_file: Path | None) -> None:
                 on_ready=begin,
                 logs=logs,
                 environ=variables.values,
+                fork_server=ForkServer.forked() if settings.workers > 1 else None,
+                take_over=take_over,
             )
         )
 

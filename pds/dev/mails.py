@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import orjson
 from aiohttp import web
@@ -16,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from pds.context import AppContext
 from pds.dev.own_hosts import require_own_host
 from pds.mail.message import Mail
+from pds.peers.calls import by_first, telling, told
 
 PATH: Final = "/dev/mails"
 MAX_KEPT: Final = 50
@@ -62,30 +64,46 @@ class RecentMails:
         """Return the kept mails."""
         return list(self._mails)
 
-    def find(self, number: int) -> KeptMail | None:
-        """Return a mail by its number; None if it is not kept."""
-        return next((mail for mail in self._mails if mail.number == number), None)
+
+_recent: Final[WeakKeyDictionary[AppContext, RecentMails]] = WeakKeyDictionary()
+"""The mails of each server in this process."""
+
+
+@told
+def _keep(ctx: AppContext, mail: Mail) -> None:
+    _recent.setdefault(ctx, RecentMails()).add(mail)
+
+
+@by_first
+async def _kept(ctx: AppContext) -> list[KeptMail]:
+    return _recent.setdefault(ctx, RecentMails()).all()
 
 
 def show_mails(ctx: AppContext) -> list[web.RouteDef]:
-    """Keep the mails that are sent from now on; return the routes that show them, at `PATH`."""
-    mails = RecentMails()
-    ctx.mailer.on_mail = mails.add
+    """Keep the mails that are sent from now on; return the routes that show them, at `PATH`.
+
+    The first process of a server keeps those of all.
+    """
+    first = ctx.peers.first
+    ctx.mailer.on_mail = (
+        partial(_keep, ctx) if first is None else lambda mail: first.tell(telling(_keep, mail))
+    )
     hostname = ctx.settings.hostname
 
     async def page(request: web.Request) -> web.Response:
         require_own_host(request, hostname)
-        html = _template().render(mails=mails.all(), path=PATH, max_kept=MAX_KEPT)
+        html = _template().render(mails=await _kept(ctx), path=PATH, max_kept=MAX_KEPT)
         return _html(html, _PAGE_POLICY)
 
     async def as_json(request: web.Request) -> web.Response:
         require_own_host(request, hostname)
-        body = orjson.dumps({"mails": [asdict(mail) for mail in mails.all()]})
+        body = orjson.dumps({"mails": [asdict(mail) for mail in await _kept(ctx)]})
         return web.Response(body=body, content_type="application/json", headers=_SECURITY)
 
     async def one(request: web.Request) -> web.Response:
         require_own_host(request, hostname)
-        mail = mails.find(int(request.match_info["number"]))
+        number = int(request.match_info["number"])
+        mail = next((mail for mail in await _kept(ctx) if mail.number == number), None)
         if mail is None:
             return web.Response(status=404, text="This mail is no longer kept.")
         return _html(mail.html, _MAIL_POLICY)

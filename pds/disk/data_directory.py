@@ -5,12 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-from collections.abc import Callable
+import time
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import reduction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pds.disk.network_filesystem import database_directories, existing_part, find_network_type
 from pds.disk.remedies import give_to_server
@@ -25,6 +24,8 @@ RUN_FILE: Final = "holdfast.run"
 """Contains the id of the last run, which the databases beside it contain, too."""
 STANDBY_FILE: Final = "standby.sqlite"
 """With this file in it, the directory is a standby's copy of another server, not a server's."""
+_WORKERS_END_S: Final = 2.0
+"""How long the workers of a server that was killed may take to end: the system kills them."""
 _OWNER_ONLY: Final = 0o077
 """The umask of a process that holds a data directory, whatever umask it was started with.
 
@@ -94,7 +95,7 @@ class DataDirectoryLock:
             owner = directory.stat()
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_soon(descriptor)
         except BlockingIOError as exc:
             holder = _pid_in(descriptor)
             os.close(descriptor)
@@ -111,9 +112,14 @@ class DataDirectoryLock:
         _write_pid(descriptor)
         return descriptor
 
-    def __reduce__(self) -> tuple[Callable[[Any], DataDirectoryLock], tuple[Any]]:
-        """Pickle for a process that is being started: the lock lasts until both have ended."""
-        return _inherited, (reduction.DupFd(self._file_descriptor),)
+    @classmethod
+    def inherited(cls, file_descriptor: int) -> DataDirectoryLock:
+        """Hold a lock that another process has taken: it lasts until both have ended."""
+        return cls(file_descriptor, os.umask(_OWNER_ONLY), made_directory=False)
+
+    def fileno(self) -> int:
+        """Return the open file, for processes that share the lock."""
+        return self._file_descriptor
 
     def release(self) -> None:
         """Release the directory to other processes. Releasing twice is harmless."""
@@ -121,10 +127,6 @@ class DataDirectoryLock:
             os.close(self._file_descriptor)
             self._file_descriptor = -1
             os.umask(self._umask_before)
-
-
-def _inherited(duplicate: Any) -> DataDirectoryLock:
-    return DataDirectoryLock(duplicate.detach(), os.umask(_OWNER_ONLY), made_directory=False)
 
 
 def refuse_standby(directory: Path) -> None:
@@ -150,6 +152,25 @@ def find_holder(directory: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def _lock_soon(descriptor: int) -> None:
+    """Lock at once, or as soon as the workers of a server that was killed have ended, too.
+
+    Raises `OSError`, `BlockingIOError` if somebody holds the lock.
+    """
+    give_up_at = time.monotonic() + _WORKERS_END_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).strip()
+            is_running = Path(f"/proc/{holder.decode('ascii', 'replace')}").exists()
+            if is_running or time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _write_pid(lock: int) -> None:

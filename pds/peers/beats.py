@@ -1,4 +1,4 @@
-"""Signs of life: each worker tells the first process regularly that it is not stuck."""
+"""Signs of life: each worker tells the first process that it is not stuck, and asks to leave."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ async def go_on_beating(ctx: HasPeers, worker: int) -> None:
     while True:
         await beat(ctx, worker)
         await asyncio.sleep(BEAT_S)
+
+
+@by_first
+async def leave(ctx: HasPeers, worker: int) -> None:
+    """Wait until a worker that has no more requests may end. Raises `PeerGone`."""
+    await ctx.peers.may_leave(worker)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from pds.peers.link import Link, PeerGone
@@ -26,6 +26,8 @@ class Peers:
         self._workers = workers
         self.heard_from: Callable[[int], None] = lambda _: None
         """Called in the first process with the number of each worker that shows it is alive."""
+        self.may_leave: Callable[[int], Awaitable[None]] = _at_once
+        """Awaited in the first process with the number of each worker that is about to end."""
         self.followers: set[int] = set()
         """The workers to which the first process sends frames of events."""
 
@@ -85,3 +87,7 @@ class Peers:
 def owner_number(did: str, workers: int) -> int:
     """Return the number of the worker, of so many, that writes an actor."""
     return zlib.crc32(did.encode()) % workers
+
+
+async def _at_once(_worker: int) -> None:
+    pass

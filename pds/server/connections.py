@@ -25,6 +25,7 @@ from pds.fairness.answer_pace import AnswerPace, reset
 from pds.monitoring.logs.sparse import SparseLines
 from pds.monitoring.requests.header_text import with_text_headers
 from pds.server.connection_limit import ConnectionLimit
+from pds.server.last_answers import LastAnswers
 from pds.xrpc.errors import XrpcError
 from pds.xrpc.responses import add_common_headers
 
@@ -62,13 +63,14 @@ class TimedRunner(web.AppRunner):
         super().__init__(app, **kwargs)
         self._limit = ConnectionLimit(files)
         self._client_of = client_of
+        self.last_answers = LastAnswers()
 
     async def _make_server(self) -> web.Server:
         # The only hook aiohttp has for a custom connection class.
         made = await super()._make_server()
         return _Server(
             made.request_handler,
-            request_factory=with_text_headers(made.request_factory),
+            request_factory=self.last_answers.mark(with_text_headers(made.request_factory)),
             handler_cancellation=made.handler_cancellation,
             limit=self._limit,
             client_of=self._client_of,

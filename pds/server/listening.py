@@ -1,14 +1,15 @@
 """Ports: bound before anything is written, and answered only when the server is ready.
 
 Until then the system refuses connections, so that a server that is still recovering its files is
-not taken for one that works.
+not taken for one that works. Sockets that were open before, of systemd or of a server that this one
+replaces, keep connections waiting instead.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -18,7 +19,8 @@ from pds.server.accepting import SharedSite
 from pds.server.app import make_runner
 from pds.server.draining import stop_serving
 
-_BACKLOG: Final = 1024
+_BACKLOG: Final = 4096
+"""Connections that may wait, such as for a server that takes over from another."""
 _NO_SUCH_FAMILY: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
@@ -35,8 +37,11 @@ class BoundPort:
         self._port = port
 
     @classmethod
-    def bind(cls, host: str, port: int) -> BoundPort:
-        """Take a port; an empty `host` is every address of the machine. Raises `ListenError`."""
+    def bind(cls, host: str, port: int, handed: list[socket.socket] | None = None) -> BoundPort:
+        """Take a port; an empty `host` is every address of the machine. Raises `ListenError`.
+
+        Sockets of `handed` that have the right address are used, and taken out of the list.
+        """
         sockets: list[socket.socket] = []
         failures: list[OSError] = []
         try:
@@ -47,7 +52,8 @@ class BoundPort:
             raise ListenError(_explain(exc, host, port)) from exc
         for family, kind, protocol, _, address in dict.fromkeys(found):
             try:
-                sockets.append(_bind(family, kind, protocol, address))
+                ready = _take(handed or [], family, address)
+                sockets.append(ready or _bind(family, kind, protocol, address))
             except OSError as exc:
                 failures.append(exc)
         # With all addresses, some may be of a family that the machine does not have.
@@ -56,6 +62,12 @@ class BoundPort:
             _close(sockets)
             raise ListenError(_explain(fatal[0], host, port)) from fatal[0]
         return cls(sockets, host, port)
+
+    @classmethod
+    def of(cls, sockets: Sequence[socket.socket]) -> BoundPort:
+        """Take sockets that somebody else has bound, such as systemd."""
+        host, port = sockets[0].getsockname()[:2]
+        return cls(list(sockets), host, port)
 
     def close(self) -> None:
         """Release the port. Closing twice is harmless."""
@@ -95,6 +107,16 @@ async def serve_shared(
     stack.push_async_callback(stop_serving, runner)
     for each in sockets:
         await SharedSite(runner, each).start()
+
+
+def _take(
+    handed: list[socket.socket], family: int, address: tuple[str | int, ...] | tuple[int, bytes]
+) -> socket.socket | None:
+    for each in handed:
+        if each.family == family and each.getsockname()[:2] == address[:2]:
+            handed.remove(each)
+            return each
+    return None
 
 
 def _bind(

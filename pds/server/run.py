@@ -33,7 +33,9 @@ from pds.recovery.start import recover
 from pds.replication.restore.marker import refuse_unfinished
 from pds.server.app import make_app
 from pds.server.failed_sync import end_after_failed_sync
+from pds.server.handover import Offer, Predecessor
 from pds.server.listening import BoundPort
+from pds.server.ports import Ports
 from pds.server.process import (
     prompt_threads,
     raise_file_limit,
@@ -42,6 +44,8 @@ from pds.server.process import (
 )
 from pds.server.systemd import READY, STOPPING, notify
 from pds.server.workers.first import FirstProcess
+from pds.server.workers.fork_server import ForkServer
+from repo.lexicon import default_lexicons
 
 _log = structlog.get_logger(__name__)
 
@@ -54,30 +58,51 @@ async def serve(
     more_routes: Callable[[AppContext], Iterable[web.RouteDef]] | None = None,
     logs: Logs | None = None,
     environ: Mapping[str, str] | None = None,
+    fork_server: ForkServer | None = None,
+    take_over: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish requests, tell subscribers, close databases.
 
     Raises `TooFewFiles`, `DataDirectoryError`, `OtherRestore` for a directory that is not wholly
-    restored, `ListenError`, or the `DatabaseError` of a file that cannot be opened. `on_ready` is
-    called once requests are answered. `start_beside` is awaited as soon as the data directory is
-    ours; what it puts on the stack outlives the server. `more_routes` are served beside the
-    server's own, which is one process then. `logs` in a file are reopened on SIGHUP, which would
-    end the process otherwise. `environ` has the variables that the settings come from.
+    restored, `ListenError`, `WorkersFailed`, `TakeOverFailed`, or the `DatabaseError` of a file
+    that cannot be opened. `on_ready` is called once requests are answered. `start_beside` is
+    awaited as soon as the data directory is ours; what it puts on the stack outlives the server.
+    `more_routes` are served beside the server's own; workers make their own, so it is a function
+    of a module. `logs` in a file are reopened on SIGHUP, which would end the process otherwise.
+    `environ` has the variables that the settings come from. Workers are forked from `fork_server`.
+    With `take_over`, a server that runs on the data directory hands over its ports and ends.
     """
     fault = find_engine_fault(running_version())
     if fault is not None:
         _log.warning("SQLite is too old", what=fault, remedy=ENGINE_REMEDY)
 
+    ports: Ports | None = None
+
+    async def take_place(stack: AsyncExitStack) -> DataDirectoryLock | None:
+        nonlocal ports
+        predecessor = Predecessor.find(settings.data_directory) if take_over else None
+        if predecessor is None:
+            return None
+        stack.callback(predecessor.close)
+        # Whatever takes time, or may be wrong, comes before the other server is let go.
+        refuse_unfinished(settings.data_directory)
+        ports = Ports.take(stack, settings, predecessor.ports)
+        with without_collector():
+            default_lexicons()
+        lock = await predecessor.end(settings.data_directory)
+        predecessor.close()
+        return lock
+
     async def start(stack: AsyncExitStack, lock: DataDirectoryLock) -> None:
         refuse_unfinished(settings.data_directory)
-        port = bind(stack, settings.bind_address, settings.service.port)
-        metrics_port = _bind_for_metrics(stack, settings)
+        served = ports or Ports.take(stack, settings, {})
+        port, metrics_port = served.http, served.metrics
         reserve = DiskReserve(settings.data_directory, settings.did_cache_db_path)
         reserve.release_if_full()
         _warn_of_new(settings, make_directories(settings))
         if start_beside is not None:
             await start_beside(stack)
-        first = FirstProcess(stack, settings.workers) if settings.workers > 1 else None
+        first = FirstProcess(stack, settings.workers, fork_server) if settings.workers > 1 else None
         # Loading the schemas makes no garbage, and takes half the time without the collector.
         with without_collector():
             ctx = await open_app_context(settings, recover, None if first is None else first.peers)
@@ -94,7 +119,15 @@ async def serve(
             )
             await port.listen(stack, app)
         else:
-            await first.start_workers(stack, ctx, port, lock, environ or {})
+            await first.start_workers(
+                stack,
+                ctx,
+                port,
+                lock,
+                environ=environ or {},
+                more_routes=more_routes,
+                reopen_logs=_reopen(logs),
+            )
         # Only now can relays that hear of an event reach the server.
         ctx.event_log.on_append(ctx.crawlers.notify_soon)
         if metrics_port is not None:
@@ -108,9 +141,11 @@ async def serve(
             ctx.oauth.sweep.start()
             stack.push_async_callback(_end, asyncio.create_task(attend_moves(Moving(ctx))))
         stack.push_async_callback(_end, asyncio.create_task(reserve.keep_from_now_on()))
+        offer = Offer(settings.data_directory, served.sockets)
+        stack.push_async_callback(offer.close)
         on_ready(ctx)
 
-    await run_until_stopped(settings, start, logs=logs)
+    await run_until_stopped(settings, start, logs=logs, take_place=take_place)
 
 
 async def run_until_stopped(
@@ -119,12 +154,14 @@ async def run_until_stopped(
     *,
     logs: Logs | None = None,
     cache_option: str | None = None,
+    take_place: Callable[[AsyncExitStack], Awaitable[DataDirectoryLock | None]] | None = None,
 ) -> None:
     """Lock the data directory, `start`, and wait for SIGTERM or SIGINT; then close the stack.
 
     `start` binds its ports before it writes anything. `logs` are as for `serve`. `cache_option` is
     the option that names a data directory which is only a cache: creating one is no sign of a disk
-    that is not mounted. Raises `TooFewFiles`, `DataDirectoryError` and what `start` raises.
+    that is not mounted. `take_place` may lock the directory, as soon as another server lets it go.
+    Raises `TooFewFiles`, `DataDirectoryError` and what `take_place` and `start` raise.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -133,12 +170,13 @@ async def run_until_stopped(
     if logs is not None and logs.are_in_file:
         loop.add_signal_handler(signal.SIGHUP, logs.reopen)
     raise_file_limit()
-    require_files()
+    require_files(settings.workers)
     use_memory_sparingly(memory_bytes())
     async with AsyncExitStack() as stack:
         stack.enter_context(prompt_threads())
         option = cache_option or "PDS_DATA_DIRECTORY"
-        lock = DataDirectoryLock.acquire(settings.data_directory, option=option)
+        lock = None if take_place is None else await take_place(stack)
+        lock = lock or DataDirectoryLock.acquire(settings.data_directory, option=option)
         stack.callback(lock.release)
         other = await asyncio.to_thread(refuse_other_server, settings)
         if other is not None:
@@ -161,6 +199,10 @@ def _stop(stack: AsyncExitStack, failure: DatabaseUnsynced) -> None:
 
     stack.callback(fail)
     signal.raise_signal(signal.SIGTERM)
+
+
+def _reopen(logs: Logs | None) -> Callable[[], None]:
+    return logs.reopen if logs is not None and logs.are_in_file else lambda: None
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -187,11 +229,6 @@ def bind(stack: AsyncExitStack, host: str, port: int) -> BoundPort:
     bound = BoundPort.bind(host, port)
     stack.callback(bound.close)
     return bound
-
-
-def _bind_for_metrics(stack: AsyncExitStack, settings: Settings) -> BoundPort | None:
-    port = settings.metrics.port
-    return None if port is None else bind(stack, settings.metrics.host, port)
 
 
 async def _listen_for_metrics(stack: AsyncExitStack, port: BoundPort, ctx: AppContext) -> None:

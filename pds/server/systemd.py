@@ -1,4 +1,4 @@
-"""Readiness messages to systemd, for units with `Type=notify`."""
+"""What systemd hands to a service, and hears from it: sockets, and that it is ready."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import Final
 
 import structlog
 
+from pds.server.listening import ListenError
+
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
+HTTP: Final = "http"
+METRICS: Final = "metrics"
+"""The name, `FileDescriptorName=`, of sockets for metrics; all others are for requests."""
+_FIRST_FD: Final = 3
 
 _log = structlog.get_logger(__name__)
 
@@ -30,3 +36,43 @@ def notify(state: str) -> None:
             sender.sendto(state.encode(), name)
     except OSError as exc:
         _log.warning("cannot notify systemd", state=state, socket=address, reason=str(exc))
+
+
+def take_sockets() -> dict[str, list[socket.socket]]:
+    """Return the listening sockets that systemd has opened for this process, by what they serve.
+
+    The keys are `METRICS` and `HTTP`; without a socket unit there are none. Call it once. Raises
+    `ListenError` for sockets that cannot be served.
+    Protocol: https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
+    """
+    pid, number, names = (
+        os.environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+    )
+    if pid != str(os.getpid()) or not number.isdecimal():
+        return {}
+    named = names.split(":") if names else []
+    named += [""] * (int(number) - len(named))
+    sockets: dict[str, list[socket.socket]] = {}
+    for fd, name in zip(range(_FIRST_FD, _FIRST_FD + int(number)), named, strict=False):
+        sockets.setdefault(METRICS if name == METRICS else HTTP, []).append(_listening(fd))
+    return sockets
+
+
+def _listening(fd: int) -> socket.socket:
+    try:
+        handed = socket.socket(fileno=fd)
+        handed.set_inheritable(False)
+        is_right = (
+            handed.family in (socket.AF_INET, socket.AF_INET6)
+            and handed.type == socket.SOCK_STREAM
+            and handed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        )
+    except OSError as exc:
+        raise ListenError(f"File {fd} from systemd is no socket: {exc.strerror}.") from exc
+    if not is_right:
+        handed.close()
+        raise ListenError(
+            f"Socket {fd} from systemd does not listen on TCP. Its unit needs ListenStream= with "
+            "an address and a port, and Accept=no."
+        )
+    return handed

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 
 from pds.fairness.presence import ClientLeft, tells_of_leaving, while_present
 from pds.monitoring.requests.request_info import note_caller, request_id_of
+from pds.peers.link import PeerGone
 from pds.repos.damage import report_damage
 from pds.translations.asked import ask_for_languages
 from pds.xrpc import body
@@ -254,7 +255,10 @@ class XrpcRouter(Generic[C]):
             self._ctx.open_files.warn()
         if error.status == 500:
             # The id, which the log line has as well, is all that the caller learns.
-            _log.error("request failed", method=nsid, exc_info=exc)
+            if isinstance(exc, PeerGone):
+                _log.error("request failed", method=nsid, reason=str(exc))
+            else:
+                _log.error("request failed", method=nsid, exc_info=exc)
             error.message = f"{error.message} (request {request_id_of(request)})"
         return error
 

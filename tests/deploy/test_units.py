@@ -153,3 +153,13 @@ def test_replication_stops_after_the_server_whichever_of_them_starts_it() -> Non
 def test_caddy_is_told_the_name_that_the_example_has() -> None:
     told = read_unit(_DIRECTORY / "caddy.conf")["Service"]["Environment"]
     assert told == [f"PDS_HOSTNAME={example_settings('pds')['PDS_HOSTNAME']}"]
+
+
+def test_the_socket_unit_has_the_port_of_the_settings() -> None:
+    sections = read_unit(_DIRECTORY / "holdfast.socket")
+    assert sections.keys() == {"Unit", "Socket", "Install"}
+    (address,) = sections["Socket"]["ListenStream"]
+    assert address == f"127.0.0.1:{example_settings('pds')['PDS_PORT']}"
+    assert sections["Install"]["WantedBy"] == ["sockets.target"]
+    # By its name it starts the service of the same name.
+    assert (_DIRECTORY / "holdfast.service").exists()

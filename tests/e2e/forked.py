@@ -127,6 +127,7 @@ class ForkedServer:
     """Where its disk notes what is not durable yet; None for a disk that forgets nothing."""
     sync_s: float = 0.0
     """How long such a disk takes for a sync."""
+    workers: int = 1
     process: WatchedProcess | None = None
 
     @property
@@ -145,7 +146,7 @@ class ForkedServer:
         """Start with `env` and wait until requests are answered."""
         pid = self.launch(fault=fault, **env)
         deadline = time.monotonic() + _READY_S
-        while not self._listens():
+        while not self.listens():
             if self.wait_ended(0.01):
                 raise RuntimeError(f"server {pid} ended early:\n{self.log()}")
             if time.monotonic() > deadline:
@@ -157,7 +158,7 @@ class ForkedServer:
         ports = ["--port", str(self.port), "--plc-port", str(self.plc_port)]
         pid = self.zygote.fork(
             ["dev", "--data", str(self.data), *ports],
-            env=env,
+            env={"PDS_WORKERS": str(self.workers), **env},
             log=self.log_file,
             open_files=self.open_files,
             powerless=self.powerless,
@@ -189,6 +190,7 @@ class ForkedServer:
             self.process.send(number)
             assert self.wait_ended(), f"the server did not end:\n{self.log()}"
 
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
+        """Whether connections to its port are taken."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -17,11 +17,21 @@ from database.opening import open_database
 from repo.cid import Cid
 from repo.commit import decode_commit
 from repo.keys import PublicKey, parse_did_key
-from tests.e2e.forked import ForkedServer
 from tests.pds.api.exports import Export, read_car, verify_export
 from tests.pds.api.firehose import Message, operations, verify_commit
 
 _CATCH_UP_S = 20.0
+
+
+class Followed(Protocol):
+    """A server with its data, and with a PLC directory."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def plc_url(self) -> str: ...
+    @property
+    def data(self) -> Path: ...
 
 
 @dataclass(slots=True)
@@ -42,7 +52,7 @@ class Copy:
 class Watcher:
     """Copies of every repository of one server, over as many of its runs as there are."""
 
-    server: ForkedServer
+    server: Followed
     http: aiohttp.ClientSession
     cursor: int = 0
     copies: dict[str, Copy] = field(default_factory=dict)
@@ -130,6 +140,15 @@ class Watcher:
             self.keys[did] = parse_did_key(data["verificationMethods"]["atproto"])
         return self.keys[did]
 
+    async def until_listed(self) -> None:
+        """Wait until listRepos has every head: workers write those of their own a little later."""
+        async with asyncio.timeout(_CATCH_UP_S):
+            while any(  # noqa: ASYNC110 (another process's)
+                repo["active"] and repo["rev"] != self.copies[did].rev
+                for did, repo in (await all_repos(self.server, self.http)).items()
+            ):
+                await asyncio.sleep(0.05)
+
     async def check(self) -> int:
         """Compare every copy with the server. Returns how many accounts the server has."""
         repos = await all_repos(self.server, self.http)
@@ -161,7 +180,7 @@ def newest_seq(data: Path) -> int:
 
 
 async def export_of(
-    server: ForkedServer, http: aiohttp.ClientSession, did: str, key: PublicKey
+    server: Followed, http: aiohttp.ClientSession, did: str, key: PublicKey
 ) -> Export | None:
     """A repository, checked block by block; None if it is not served."""
     url = f"{server.url}/xrpc/com.atproto.sync.getRepo"
@@ -170,7 +189,7 @@ async def export_of(
         return verify_export(car, did, key) if response.status == 200 else None
 
 
-async def all_repos(server: ForkedServer, http: aiohttp.ClientSession) -> dict[str, Any]:
+async def all_repos(server: Followed, http: aiohttp.ClientSession) -> dict[str, Any]:
     """What listRepos says, by DID."""
     found: dict[str, Any] = {}
     params = {"limit": "1000"}
@@ -184,7 +203,7 @@ async def all_repos(server: ForkedServer, http: aiohttp.ClientSession) -> dict[s
         params["cursor"] = page["cursor"]
 
 
-async def plc_data(server: ForkedServer, http: aiohttp.ClientSession, did: str) -> Any:
+async def plc_data(server: Followed, http: aiohttp.ClientSession, did: str) -> Any:
     """The state of a DID in the server's PLC directory, or in that of a hold's document."""
     if did.startswith("did:web:"):
         return await _hold_data(server, http, did)
@@ -193,7 +212,7 @@ async def plc_data(server: ForkedServer, http: aiohttp.ClientSession, did: str) 
         return await response.json()
 
 
-async def _hold_data(server: ForkedServer, http: aiohttp.ClientSession, did: str) -> Any:
+async def _hold_data(server: Followed, http: aiohttp.ClientSession, did: str) -> Any:
     async with http.get(f"{server.url}/.well-known/did.json") as response:
         document = await response.json()
     assert document["id"] == did

@@ -97,17 +97,19 @@ async def _send_frames(subscriber: Subscriber, ctx: ReadContext) -> tuple[WSClos
     try:
         subscriber.cursor = _parse_cursor(subscriber.request, ctx)
         await ctx.sequencer.follow()
+        writer = FrameWriter(subscriber.socket, subscriber.request)
         frames = subscribe(
             ctx.sequencer,
             subscriber.cursor,
             max_buffer=subscription.max_buffer,
             backfill_limit_ms=subscription.backfill_limit_ms,
             next_slice=partial(ctx.streams.backfills.next, subscriber.address.group),
+            before_waiting=writer.write,
             position=subscriber.position,
         )
         ctx.subscribers.note_started(subscriber, ctx.sequencer.current_seq)
         async with aclosing(frames):
-            await _pass_on(frames, subscriber, ctx)
+            await _pass_on(frames, writer)
     except InvalidLexicon as exc:
         error, message = "InvalidRequest", str(exc)
     except FirehoseError as exc:
@@ -129,14 +131,12 @@ async def _send_frames(subscriber: Subscriber, ctx: ReadContext) -> tuple[WSClos
     return WSCloseCode.POLICY_VIOLATION, error
 
 
-async def _pass_on(frames: AsyncIterator[bytes], subscriber: Subscriber, ctx: ReadContext) -> None:
-    """Send frames, those of one moment together."""
-    writer = FrameWriter(subscriber.socket, subscriber.request)
-    sequencer, position = ctx.sequencer, subscriber.position
+async def _pass_on(frames: AsyncIterator[bytes], writer: FrameWriter) -> None:
+    """Send frames, those of one moment together: the rest is written before a wait for more."""
     try:
         async for frame in frames:
             writer.add(frame)
-            if position.seq >= sequencer.ring.last_seq or writer.waiting_bytes >= WRITE_BYTES:
+            if writer.waiting_bytes >= WRITE_BYTES:
                 await writer.write()
     except Exception:
         # What came before the failure is the consumer's.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import stat
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -19,6 +20,7 @@ _MODE: Final = 0o640
 _STANDARD_ERROR: Final = 2
 _SOON_S: Final = 0.1
 _MOST_WAITING: Final = 256
+_MOST_BYTES: Final = 1 << 20
 
 
 class LogDestination:
@@ -28,6 +30,8 @@ class LogDestination:
         """Append to the file `path`; None stands for standard error. Raises `OSError`."""
         self.path = path
         self._descriptor = _open(path)
+        # Several processes may write there. A file takes each write as a whole, a pipe small ones.
+        self._most_bytes = select.PIPE_BUF if path is None else _MOST_BYTES
         self._waiting: deque[bytes | Render] = deque()
         self._flush_is_due = False
 
@@ -61,11 +65,11 @@ class LogDestination:
             while True:
                 line = self._waiting.popleft()
                 lines.append(line if isinstance(line, bytes) else line())
-        data = b"".join([line + b"\n" for line in lines])
         # An unwritable log must not stop the server.
         with suppress(OSError):
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            for data in _whole(lines, self._most_bytes):
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
 
     def reopen(self) -> None:
         """Continue in a new file if the old one was moved away, as by logrotate.
@@ -110,6 +114,20 @@ class NamedLogger:
         self._destination.write(line)
 
     debug = info = warning = error = critical = exception = msg
+
+
+def _whole(lines: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
+    """Yield the lines with their ends, together as far as they are not longer than that."""
+    parts: list[bytes] = []
+    size = 0
+    for line in lines:
+        if parts and size + len(line) + 1 > most_bytes:
+            yield b"".join(parts)
+            parts, size = [], 0
+        parts += (line, b"\n")
+        size += len(line) + 1
+    if parts:
+        yield b"".join(parts)
 
 
 def _open(path: Path | None, *, mode: int | None = None) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final
@@ -13,10 +16,11 @@ import structlog
 import uvloop
 
 from database.memory import memory_bytes, use_memory_sparingly
-from pds.context import open_worker_context
+from pds.context import AppContext, open_worker_context
+from pds.disk.data_directory import DataDirectoryLock
 from pds.monitoring.logs import Logs, configure_logs
 from pds.monitoring.requests.lines import LOGGER
-from pds.peers.beats import go_on_beating
+from pds.peers.beats import go_on_beating, leave
 from pds.peers.link import Link
 from pds.peers.peers import Peers
 from pds.peers.service import PeerService
@@ -28,14 +32,21 @@ from pds.server.listening import serve_shared
 from pds.server.process import prompt_threads, raise_file_limit, tune_garbage_collector
 from pds.server.workers.spec import WorkerSpec
 
+FAILED: Final = 1
+"""The exit status of a worker that cannot start, or breaks down."""
 ORPHANED: Final = 70
 """The exit code of a worker without a first process."""
 
 _log = structlog.get_logger(__name__)
 
 
-def run_worker(spec: WorkerSpec) -> None:
-    """Serve until SIGTERM, or until the first process has gone: without the log, nothing works."""
+def run_worker(spec: WorkerSpec, *, lock: int, listening: Sequence[socket.socket]) -> None:
+    """Serve until SIGTERM, or until the first process has gone: without the log, nothing works.
+
+    `lock` is the open lock of the data directory, `listening` has the sockets that clients connect
+    to. Ends with `FAILED` if it cannot start; a line in the log says why.
+    """
+    held = DataDirectoryLock.inherited(lock)
     # Ctrl-C reaches every process of a terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -51,12 +62,16 @@ def run_worker(spec: WorkerSpec) -> None:
     use_memory_sparingly(memory_bytes() // spec.workers)
     try:
         with prompt_threads():
-            uvloop.run(_serve(spec, logs))
+            uvloop.run(_serve(spec, logs, listening))
+    except Exception:  # noqa: BLE001 (the first process is told by the exit status)
+        _log.exception("the worker has failed")
+        sys.exit(FAILED)
     finally:
+        held.release()
         logs.flush()
 
 
-async def _serve(spec: WorkerSpec, logs: Logs) -> None:
+async def _serve(spec: WorkerSpec, logs: Logs, listening: Sequence[socket.socket]) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with AsyncExitStack() as stack:
@@ -69,16 +84,26 @@ async def _serve(spec: WorkerSpec, logs: Logs) -> None:
         await service.listen(spec.socket)
         stack.push_async_callback(service.close)
         await join(ctx)
-        app = make_app(ctx, request_log=logs.quick(LOGGER))
-        await serve_shared(stack, app, spec.listening)
+        serving = asyncio.Event()
+        beating = asyncio.create_task(_beat(ctx, spec.number, serving))
+        stack.callback(beating.cancel)
+        # After the last request: others may still need what only this worker does.
+        stack.push_async_callback(leave, ctx, spec.number)
+        more_routes = () if spec.more_routes is None else spec.more_routes(ctx)
+        app = make_app(ctx, more_routes=more_routes, request_log=logs.quick(LOGGER))
+        await serve_shared(stack, app, listening)
         tune_garbage_collector()
-        beating = asyncio.create_task(go_on_beating(ctx, spec.number))
+        serving.set()
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((beating, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             _end_if_orphaned(stop, logs)
-        # Beats go on while requests end, which may take a while.
-        stack.callback(beating.cancel)
+
+
+async def _beat(ctx: AppContext, worker: int, serving: asyncio.Event) -> None:
+    """Show signs of life as soon as requests are answered, and until the last has been."""
+    await serving.wait()
+    await go_on_beating(ctx, worker)
 
 
 def _peers(spec: WorkerSpec, on_lost_first: partial[None]) -> Peers:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
+
+from aiohttp import web
 
 from pds.config import Settings
-from pds.disk.data_directory import DataDirectoryLock
+from pds.context import AppContext
 from pds.peers.sockets import socket_of
+
+MoreRoutes: TypeAlias = Callable[[AppContext], Iterable[web.RouteDef]]
+"""Makes the routes that are served beside the server's own: a function of a module."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """One worker of a server. It can be pickled for a process that is being started."""
+    """One worker of a server: values that can be pickled."""
 
     number: int
     workers: int
@@ -24,10 +29,7 @@ class WorkerSpec:
     """The variables that the settings come from."""
     directory: Path
     """Where the processes of the server listen to each other."""
-    listening: tuple[socket.socket, ...]
-    """The sockets that clients connect to."""
-    lock: DataDirectoryLock
-    """Held open, so that the data directory stays locked until the last process has ended."""
+    more_routes: MoreRoutes | None
 
     @property
     def socket(self) -> Path:

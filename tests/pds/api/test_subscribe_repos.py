@@ -299,6 +299,16 @@ async def test_backfill_passes_into_live_without_a_gap(pds: Pds, alice: Account)
 # --- consumers that misbehave ---
 
 
+async def test_the_end_of_a_backfill_arrives_also_if_the_newest_seqs_have_no_events(
+    pds: Pds, alice: Account
+) -> None:
+    # As after a crash, from which the log goes on above every seq that it may have given out.
+    await pds.ctx.event_log.raise_to(1_000)
+    async with subscribed(pds, cursor=0) as consumer:
+        messages = await consumer.take(4)
+    assert kinds(messages)[-1] == "#sync"
+
+
 async def test_what_a_consumer_says_is_not_heard(pds: Pds, alice: Account) -> None:
     async with subscribed(pds) as consumer:
         await consumer.socket.send_str("hello")

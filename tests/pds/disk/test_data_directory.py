@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -44,6 +45,19 @@ def test_a_second_holder_is_refused_with_the_pid_of_the_first(tmp_path: Path) ->
     with pytest.raises(DataDirectoryHeld, match=rf"pid {os.getpid()}\) holds .*{tmp_path}"):
         DataDirectoryLock.acquire(tmp_path)
     lock.release()
+
+
+def test_a_directory_is_had_as_soon_as_the_workers_of_a_dead_server_have_ended(
+    tmp_path: Path,
+) -> None:
+    first = DataDirectoryLock.acquire(tmp_path)
+    worker = os.dup(first.fileno())
+    first.release()
+    (tmp_path / LOCK_FILE).write_text("4194304999\n")
+    ending = threading.Timer(0.05, os.close, (worker,))
+    ending.start()
+    DataDirectoryLock.acquire(tmp_path).release()
+    ending.join()
 
 
 def test_a_released_directory_can_be_had_again(tmp_path: Path) -> None:

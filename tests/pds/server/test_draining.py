@@ -100,6 +100,26 @@ async def test_an_idle_connection_holds_nothing_up(
         await stopping.aclose()
 
 
+async def test_a_request_that_crosses_with_the_stop_is_answered_and_told_to_be_the_last(
+    site: Site, stopping: AsyncExitStack
+) -> None:
+    host, port = site.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    request = b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
+    writer.write(request)
+    first = await _answer(reader)
+    assert b"Connection: close" not in first
+    end = asyncio.create_task(stopping.aclose())
+    await _refused(site.url)
+    writer.write(request)
+    last = await _answer(reader)
+    assert last.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close" in last
+    assert await reader.read() == b""
+    writer.close()
+    await end
+
+
 async def test_a_request_that_does_not_end_is_cut_off(
     site: Site,
     stopping: AsyncExitStack,
@@ -137,6 +157,13 @@ async def _post(http: aiohttp.ClientSession, url: str, body: bytes | AsyncIterat
     async with http.post(url, data=body) as response:
         assert response.status == 200
         return await response.text()
+
+
+async def _answer(reader: asyncio.StreamReader) -> bytes:
+    """Read an answer whose body has one byte."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(1)
+    return head
 
 
 async def _refused(url: str) -> None:

@@ -187,6 +187,14 @@ async def test_too_few_open_files_are_refused_with_the_way_to_raise_them(
         await serve(settings, on_ready=lambda _ctx: None)
 
 
+async def test_many_workers_need_more_open_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda which: (MIN_LIMIT, MIN_LIMIT))
+    with pytest.raises(TooFewFiles, match=f"needs {MIN_LIMIT + 32 * 4}"):
+        await serve(settings_on(tmp_path, PDS_WORKERS="32"), on_ready=lambda _ctx: None)
+
+
 def listens(settings: Settings) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", settings.service.port)) == 0

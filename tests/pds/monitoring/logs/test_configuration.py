@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import select
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,26 @@ async def test_lines_that_may_wait_are_written_after_a_moment_or_when_they_are_m
     async with asyncio.timeout(20):
         while len(events_in(file)) < 300:  # noqa: ASYNC110 (nothing tells it)
             await asyncio.sleep(0)
+
+
+def test_lines_stay_whole_in_a_pipe_that_other_processes_write_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[bytes] = []
+
+    def write(_descriptor: int, data: bytes) -> int:
+        written.append(data)
+        return len(data)
+
+    monkeypatch.setattr(os, "write", write)
+    logs = LogDestination()
+    lines = [f"{number} ".encode() * 300 for number in range(40)]
+    logs._waiting.extend(lines)
+    logs.flush()
+    assert b"".join(written) == b"".join(line + b"\n" for line in lines)
+    # The system takes so much at once.
+    assert all(data.endswith(b"\n") and len(data) <= select.PIPE_BUF for data in written)
+    assert len(written) < len(lines)
 
 
 async def test_lines_that_wait_are_written_at_the_end(file: Path) -> None:
