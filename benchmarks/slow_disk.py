@@ -34,9 +34,18 @@ class _SlowVfs(apsw.VFS):
         return _SlowFile("unix", name, flags)
 
 
-def install(delay_s: float) -> apsw.VFS:
-    """Make every sync of this process take `delay_s` longer, while the result is kept."""
+def install(delay_s: float) -> None:
+    """Make every sync of this process take `delay_s` longer."""
     _SlowFile.delay_s = delay_s
+    initialize = apsw.initialize
+
+    def initialize_slowly() -> None:
+        # This makes SQLite's own VFS the default again.
+        initialize()
+        _kept.append(_SlowVfs())
+
+    apsw.initialize = initialize_slowly
+    initialize_slowly()
 
     def slow(sync: Callable[[int], None]) -> Callable[[int], None]:
         def slowly(descriptor: int) -> None:
@@ -47,9 +56,11 @@ def install(delay_s: float) -> apsw.VFS:
 
     for name in ("fsync", "fdatasync"):
         setattr(os, name, slow(getattr(os, name)))
-    return _SlowVfs()
 
+
+_kept: list[apsw.VFS] = []
+"""SQLite does not keep them alive."""
 
 if __name__ == "__main__":
-    _vfs = install(float(sys.argv[1]) / 1000)
+    install(float(sys.argv[1]) / 1000)
     main(sys.argv[2:])

@@ -54,6 +54,7 @@ class Base:
     def cut_power(self, journal: Path, random: Random) -> None:
         """Leave of the directory what a power failure may leave."""
         files, names = _read(journal)
+        assert any(file.writes for file in files.values()), "the disk has noted nothing"
         for path in sorted(self._data.rglob("*"), reverse=True):
             if path.name.startswith(_OTHERS):
                 continue

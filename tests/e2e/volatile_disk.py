@@ -115,11 +115,19 @@ class _NotingVfs(apsw.VFS):
 
 def install(path: Path, *, delay_s: float) -> None:
     """Note from now on, in the journal `path`, what this process writes."""
-    global _vfs
     journal = Journal(path, delay_s=delay_s)
-    _vfs = _NotingVfs(journal)
+    initialize = apsw.initialize
+
+    def initialize_on_disk() -> None:
+        # This makes SQLite's own VFS the default again.
+        initialize()
+        _kept.append(_NotingVfs(journal))
+
+    apsw.initialize = initialize_on_disk
+    initialize_on_disk()
     for name in ("fsync", "fdatasync"):
         setattr(os, name, journal.sync)
 
 
-_vfs: apsw.VFS | None = None
+_kept: list[apsw.VFS] = []
+"""SQLite does not keep them alive."""
