@@ -56,8 +56,10 @@ def test_a_directory_is_had_as_soon_as_the_workers_of_a_dead_server_have_ended(
     (tmp_path / LOCK_FILE).write_text("4194304999\n")
     ending = threading.Timer(0.05, os.close, (worker,))
     ending.start()
-    DataDirectoryLock.acquire(tmp_path).release()
+    lock = DataDirectoryLock.acquire(tmp_path)
     ending.join()
+    assert (tmp_path / LOCK_FILE).read_text() == f"{os.getpid()}\n"
+    lock.release()
 
 
 def test_a_released_directory_can_be_had_again(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ async def test_requests_wait_while_another_process_writes(pds: Pds, alice: Accou
         ("com.atproto.admin.deleteAccount", {"did": alice.did}, pds.admin),
     )
     for nsid, body, headers in calls:
-        await other.writes_during(pds.post(nsid, body, headers))
-    await other.writes_during(pds.request("GET", "/account/sign-in"))
+        assert (await other.writes_during(pds.post(nsid, body, headers))).status == 200, nsid
+    page = await other.writes_during(pds.request("GET", "/account/sign-in"))
+    assert page.status == 200
     other.close()
