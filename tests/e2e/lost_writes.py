@@ -116,10 +116,11 @@ def _apply(data: bytearray, write: Write, random: Random | None) -> None:
         start = following
 
 
-def _read(journal: Path) -> tuple[dict[int, _File], dict[str, list[str]]]:
-    """The files by inode, and the names in each directory that was synced."""
+def _read(journal: Path) -> tuple[dict[int, _File], dict[str, set[str]]]:
+    """The files by inode, and all names that were in a directory when it was synced."""
     files: dict[int, _File] = defaultdict(_File)
-    names: dict[str, list[str]] = {}
+    # Two syncs at the same time may be over in the other order than they began in.
+    names: dict[str, set[str]] = defaultdict(set)
     for number, entry in enumerate(_entries(journal)):
         match entry:
             case ["new", inode]:
@@ -132,7 +133,7 @@ def _read(journal: Path) -> tuple[dict[int, _File], dict[str, list[str]]]:
                 file = files[inode]
                 file.synced, file.synced_bytes = max(file.synced, before), size
             case ["directory", path, found]:
-                names[path] = found
+                names[path].update(found)
     return files, names
 
 
