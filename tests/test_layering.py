@@ -41,6 +41,7 @@ ROOMS: tuple[frozenset[str], ...] = (
     frozenset({"pending", "rate_limits"}),
     frozenset({"crawlers", "hold_document", "monitoring.health", "oauth", "opening"}),
     frozenset({"administration"}),
+    frozenset({"read_context"}),
     frozenset({"context"}),
     frozenset({"repos"}),
     frozenset({"lifecycle"}),

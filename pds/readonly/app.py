@@ -7,9 +7,9 @@ from typing import Final
 
 from aiohttp import web
 
-from pds.context import ReadContext
 from pds.monitoring.logs.quick import Log, PlainLog
 from pds.monitoring.requests.lines import LOGGER
+from pds.read_context import ReadContext
 from pds.readonly.archive import ARCHIVE, Archive
 from pds.readonly.methods import readonly_methods
 from pds.readonly.pages import page_routes

@@ -36,7 +36,7 @@ from repo.syntax import Did, Handle
 from sequencer.events import AccountEvent, IdentityEvent
 
 if TYPE_CHECKING:
-    from pds.context import ReadContext
+    from pds.read_context import ReadContext
 
 RESOLVING_AT_ONCE: Final = 16
 """The number of DID documents resolved concurrently."""

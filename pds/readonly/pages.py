@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from actor_store.media_type import sniff
-from pds.context import ReadContext
+from pds.read_context import ReadContext
 from pds.readonly.archive import Archive
 from pds.readonly.car_files import shown_path
 from pds.readonly.catalog import CatalogedRepo

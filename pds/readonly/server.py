@@ -14,10 +14,10 @@ import structlog
 from database.collector import without_collector
 from pds.car.blob_directory import BlobDirectory
 from pds.config import Settings
-from pds.context import ReadContext, open_read_context
 from pds.disk.data_directory import DataDirectoryLock, make_directories
 from pds.monitoring.logs import Logs
 from pds.monitoring.requests.lines import LOGGER
+from pds.read_context import ReadContext, open_read_context
 from pds.readonly.app import make_readonly_app
 from pds.readonly.archive import Archive
 from pds.readonly.catalog import Catalog, Verification

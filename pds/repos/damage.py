@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from actor_store.layout import ActorLayout
-    from pds.context import ReadContext
+    from pds.read_context import ReadContext
 
 _log = structlog.get_logger(__name__)
 

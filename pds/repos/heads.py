@@ -9,7 +9,7 @@ from pds.peers.calls import by_all, in_time
 
 if TYPE_CHECKING:
     from pds.accounts.repo_roots import ListedRepo
-    from pds.context import ReadContext
+    from pds.read_context import ReadContext
     from repo.cid import Cid
 
 

@@ -9,7 +9,7 @@ from pds.repos.errors import RepoDeactivated, RepoTakendown, UnknownRepo
 
 if TYPE_CHECKING:
     from pds.accounts.account import ActorAccount
-    from pds.context import ReadContext
+    from pds.read_context import ReadContext
 
 
 def get_readable_account(

@@ -12,7 +12,7 @@ from aiohttp import web
 from database.open_files import OpenFiles
 from pds.api import METHODS
 from pds.api.sync.subscribe_repos import close_subscribers
-from pds.context import AppContext, ReadContext
+from pds.context import AppContext
 from pds.entryway.methods import behind_entryway
 from pds.hold.hold import HOLD, Hold
 from pds.hold.methods import with_hold
@@ -23,6 +23,7 @@ from pds.proxy.unserved import proxy_unknown_method
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.method_limits import OF_PAGES
 from pds.rate_limits.opening import open_rate_limiter
+from pds.read_context import ReadContext
 from pds.repos.damage import keep_unknown_back
 from pds.server.connections import HEALTH_PATH, TimedRunner
 from pds.server.observer import add_observed

@@ -19,7 +19,7 @@ from pds.monitoring.requests.request_info import REQUEST_INFO, begin_request, ke
 from pds.monitoring.requests.statistics import HEALTH, PREFLIGHT, WEB, MethodStatistics
 
 if TYPE_CHECKING:
-    from pds.context import ReadContext
+    from pds.read_context import ReadContext
 
 _Handler: TypeAlias = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 

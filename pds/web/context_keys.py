@@ -6,7 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
-from pds.context import AppContext, ReadContext
+from pds.context import AppContext
+from pds.read_context import ReadContext
 
 CONTEXT: Final = web.AppKey("context", AppContext)
 """Only of the application of a full server."""

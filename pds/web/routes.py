@@ -11,9 +11,10 @@ import structlog
 from aiohttp import web
 
 from database.errors import DatabaseError
-from pds.context import AppContext, ReadContext
+from pds.context import AppContext
 from pds.entryway.exchange import entryway_of
 from pds.rate_limits.limiter import RateLimiter
+from pds.read_context import ReadContext
 from pds.web.account.routes import account_routes
 from pds.web.admin.routes import admin_routes
 from pds.web.browse.front import front_routes

@@ -20,8 +20,9 @@ from pds.xrpc.credentials import (
 )
 
 if TYPE_CHECKING:
-    from pds.context import AppContext, ReadContext
+    from pds.context import AppContext
     from pds.fairness.large_work import LargeTurn
+    from pds.read_context import ReadContext
     from repo.syntax import Did
 
 T = TypeVar("T")

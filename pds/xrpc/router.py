@@ -44,7 +44,7 @@ from repo.lexicon import MethodSchema
 from repo.record import LARGE_BYTES
 
 if TYPE_CHECKING:
-    from pds.context import ReadContext
+    from pds.read_context import ReadContext
     from pds.xrpc.auth import Authentication
 
 UnknownMethod: TypeAlias = Callable[[web.Request, str], Awaitable[web.StreamResponse]]

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pds.config import Settings
-from pds.context import ReadContext, open_app_context, open_read_context
+from pds.context import open_app_context
 from pds.disk.data_directory import make_directories
+from pds.read_context import ReadContext, open_read_context
 from pds.recovery.start import recover
 from tests.pds.served import settings_on
 

@@ -15,8 +15,8 @@ import structlog
 from aiohttp import WSCloseCode, hdrs, web
 
 from pds.api.sync.frame_writer import WRITE_BYTES, FrameWriter
-from pds.context import ReadContext
 from pds.monitoring.requests.subscribers import Subscriber
+from pds.read_context import ReadContext
 from pds.xrpc.call import ReadCall
 from pds.xrpc.methods import ReadMethods
 from repo.lexicon import InvalidLexicon

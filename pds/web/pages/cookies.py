@@ -9,8 +9,8 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from pds.context import ReadContext
 from pds.oauth.devices.device_sessions import Device, Visitor
+from pds.read_context import ReadContext
 
 DEVICE_COOKIE: Final = "dev-id"
 SESSION_COOKIE: Final = "ses-id"

@@ -16,9 +16,9 @@ from aiohttp import hdrs, web
 
 from actor_store.errors import ActorStoreError
 from database.errors import DatabaseError
-from pds.context import ReadContext
 from pds.fairness.turns import TooBusy
 from pds.peers.link import PeerGone
+from pds.read_context import ReadContext
 from pds.translations.language import Language
 from pds.translations.language import deferred as _
 from pds.translations.languages import language_for
