@@ -71,6 +71,26 @@ class SpoolRoom:
                 del self._used[holder]
 
 
+class SpoolElsewhere:
+    """A spool of another process of the server, for as long as that keeps it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file when it is first read, because a message must arrive in any case."""
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    def read(self, size: int, /) -> bytes:
+        """See `Spool.read`. Raises `OSError`."""
+        if self._file is None:
+            self._file = self._path.open("rb")
+        return self._file.read(size)
+
+    def __del__(self) -> None:
+        """Close the file: whoever gets it by a message does not know that it is one."""
+        if self._file is not None:
+            self._file.close()
+
+
 class Spool:
     """An unnamed temporary file, as a context manager.
 
@@ -110,9 +130,9 @@ class Spool:
         with self._lock:
             self._file.seek(0)
 
-    def __reduce__(self) -> tuple[Callable[[str, str], IO[bytes]], tuple[str, str]]:
-        """Pickle as what another process of the server opens to read it from the beginning."""
-        return open, (f"/proc/{os.getpid()}/fd/{self._file.fileno()}", "rb")
+    def __reduce__(self) -> tuple[Callable[[Path], SpoolElsewhere], tuple[Path]]:
+        """Pickle as what another process of the server reads from the beginning."""
+        return SpoolElsewhere, (Path(f"/proc/{os.getpid()}/fd/{self._file.fileno()}"),)
 
     def __enter__(self) -> Self:
         return self

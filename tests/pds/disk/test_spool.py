@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from pds.disk.spool import BodyTooLarge, Spool, SpoolFull, SpoolRoom
+from pds.peers.encoding import decode, encode
 
 _MIB: Final = 1024 * 1024
 
@@ -77,3 +78,11 @@ async def test_a_body_that_is_refused_takes_no_room(tmp_path: Path, room: SpoolR
     with Spool(tmp_path, room, "me") as spool, pytest.raises(BodyTooLarge):
         await spool.fill(body(2 * _MIB), max_bytes=_MIB)
     assert room.used_bytes == 0
+
+
+async def test_another_process_reads_a_spool_from_its_beginning(tmp_path: Path) -> None:
+    with Spool(tmp_path, SpoolRoom(), "me") as spool:
+        await spool.fill(body(2048), max_bytes=4096)
+        elsewhere = decode(encode(spool))
+        assert spool.read(4096) == bytes(2048)
+        assert elsewhere.read(1024) + elsewhere.read(4096) == bytes(2048)

@@ -189,3 +189,20 @@ async def test_list_repos_does_not_wait_for_a_worker_that_hangs(
     monkeypatch.setattr("pds.peers.calls.in_time.__kwdefaults__", {"within_s": 0.01})
     (repo,) = (await one.get("com.atproto.sync.listRepos")).json["repos"]
     assert repo["did"] == account.did
+
+
+async def test_a_repository_is_imported_whoever_gets_it(
+    many: ManyProcesses, account: Account
+) -> None:
+    exported = await many.workers[0].get("com.atproto.sync.getRepo", did=account.did)
+    before = (await records_of(many.workers[0], account)).json
+    for worker in many.workers:
+        reply = await worker.request(
+            "POST",
+            "/xrpc/com.atproto.repo.importRepo",
+            headers={**account.auth, "Content-Type": "application/vnd.ipld.car"},
+            data=exported.body,
+        )
+        assert reply.status == 200, reply.body
+        for each in many.workers:
+            assert (await records_of(each, account)).json == before
