@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import click
 
-from benchmarks import accounts_report, load, machine, report
+from benchmarks import accounts_report, firehose, load, machine, report, workers
 from benchmarks.archive import Cars
 from benchmarks.hold import measure_hold
 from benchmarks.measure import ROUNDS, measure
@@ -22,6 +22,7 @@ from benchmarks.scenarios import (
     ACCOUNTS,
     CAR_RECORDS,
     CARS,
+    FIREHOSE,
     HOLD,
     HOLD_CREW,
     OAUTH,
@@ -31,6 +32,7 @@ from benchmarks.scenarios import (
     S3,
     SCENARIOS,
     SIZES,
+    WORKERS,
     RepoName,
     Scenario,
 )
@@ -51,10 +53,13 @@ _SERVERS: Final = ("holdfast", "reference")
     multiple=True,
     metavar="NAME",
     type=click.Choice(
-        [*(scenario.name for scenario in SCENARIOS), ACCOUNTS, CARS, HOLD, OAUTH, S3]
+        [
+            *(scenario.name for scenario in SCENARIOS),
+            *(ACCOUNTS, CARS, FIREHOSE, HOLD, OAUTH, S3, WORKERS),
+        ]
     ),
-    help="Run this load only, or what is done with many accounts, CAR files, a hold, OAuth, or S3; "
-    "may be repeated.",
+    help="Run this load only, or what is done with many accounts, CAR files, subscribers of the "
+    "firehose, a hold, OAuth, S3, or several workers; may be repeated.",
 )
 @click.option("--server", type=click.Choice(_SERVERS), help="Measure one server only.")
 @click.option(
@@ -85,7 +90,12 @@ def main(
     is_written = write if write is not None else not (quick or only or server)
     if server != "reference" and (not only or ACCOUNTS in only):
         _measure_accounts(QUICK_NUMBERS if quick else NUMBERS, is_written=is_written)
-    if only == (ACCOUNTS,):
+    if server != "reference" and (not only or FIREHOSE in only):
+        _measure_firehose(duration, is_written=is_written)
+    if not only or WORKERS in only:
+        beside = _launches("reference", reference_dir) if server != "holdfast" else {}
+        _measure_workers(duration / ROUNDS, beside.get("reference"), is_written=is_written)
+    if only and not {*only} - {ACCOUNTS, FIREHOSE, WORKERS}:
         return
     sizes = _sizes(scenarios, QUICK_SIZES if quick else SIZES)
     theirs = dict(sizes)
@@ -126,6 +136,29 @@ def main(
     print(f"\n{text}")
     if is_written:
         report.write_readme(text)
+
+
+def _measure_firehose(seconds: float, *, is_written: bool) -> None:
+    print("holdfast: subscribers of the firehose", flush=True)
+    found = firehose.rows(firehose.measure_firehose(seconds))
+    _tell(found, firehose.MARKER, is_written=is_written)
+
+
+def _measure_workers(seconds: float, reference: Launch | None, *, is_written: bool) -> None:
+    print("holdfast: one worker and two", flush=True)
+    try:
+        load.require_wrk()
+        found = workers.rows(workers.measure_workers(seconds, ROUNDS, reference))
+    except (load.LoadFailed, ServerFailed) as exc:
+        raise click.ClickException(str(exc)) from exc
+    _tell(found, workers.MARKER, is_written=is_written)
+
+
+def _tell(rows: Iterator[tuple[str, ...]], marker: str, *, is_written: bool) -> None:
+    text = "\n".join([f"{_date()} · {machine.describe()}", "", *report.aligned(rows)])
+    print(f"\n{text}")
+    if is_written:
+        report.write_readme(text, accounts_report.SCALING, begin=marker)
 
 
 def _measure_accounts(numbers: Sequence[int], *, is_written: bool) -> None:

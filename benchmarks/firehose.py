@@ -28,6 +28,8 @@ from benchmarks.servers import SECRET, WORK, Server, on_directory, running
 from pds.accounts.scopes import SessionScope
 from pds.accounts.session_tokens import SessionTokens
 
+MARKER: Final = "<!-- firehose: written by `make bench` -->"
+"""Where its table is in docs/scaling.md."""
 _ACCOUNTS: Final = 64
 _SERVICE_DID: Final = "did:web:pds.test"
 _TIME: Final = b"dtimex\x18"

@@ -72,12 +72,12 @@ def tables(run: Run, scenarios: Sequence[Scenario]) -> str:
     )
 
 
-def write_readme(report: str, readme: Path = README) -> None:
-    """Put a report between the markers of the README, in place of the last one."""
+def write_readme(report: str, readme: Path = README, *, begin: str = BEGIN) -> None:
+    """Put a report between two markers of the README, in place of the last one."""
     text = readme.read_text()
-    head, _, rest = text.partition(BEGIN)
+    head, _, rest = text.partition(begin)
     _, _, tail = rest.partition(END)
-    readme.write_text(f"{head}{BEGIN}\n\n{report}\n\n{END}{tail}")
+    readme.write_text(f"{head}{begin}\n\n{report}\n\n{END}{tail}")
 
 
 def _speed_rows(run: Run, scenarios: Sequence[Scenario]) -> Iterator[tuple[str, ...]]:

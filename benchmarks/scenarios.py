@@ -135,6 +135,8 @@ READONLY_TARGET: Final = 0.95
 """getRecord read-only against the full server: as fast, but for what two loads differ anyway."""
 
 ACCOUNTS: Final = "accounts"
+WORKERS: Final = "workers"
+FIREHOSE: Final = "firehose"
 """What `--only` calls the runs with many accounts."""
 S3: Final = "s3"
 """What `--only` calls the sending of a blob to S3 and back."""

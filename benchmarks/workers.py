@@ -28,6 +28,8 @@ from pds.accounts.scopes import SessionScope
 from pds.accounts.session_tokens import SessionTokens
 from repo.syntax import Did
 
+MARKER: Final = "<!-- workers: written by `make bench` -->"
+"""Where their table is in docs/scaling.md."""
 ACCOUNTS: Final = 1_000
 _POSTS: Final = 50
 _CONNECTIONS: Final = 32
