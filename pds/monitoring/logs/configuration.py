@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -37,8 +37,11 @@ class Logs:
         """Whether they are written to a file rather than standard error."""
         return self._destination.path is not None
 
-    def quick(self, name: str) -> Log:
-        """Return a log for frequent lines of the logger `name`."""
+    def quick(self, name: str, **more: Any) -> Log:
+        """Return a log for frequent lines of the logger `name`, each with `more` fields.
+
+        On a terminal, these fields are those of the context.
+        """
         if self._destination.is_terminal:
             return PlainLog(name)
         levels = frozenset(
@@ -46,7 +49,7 @@ class Logs:
             for level, number in (("debug", logging.DEBUG), ("info", logging.INFO))
             if number >= self._threshold and self._systems.show(name)
         )
-        return QuickLog(name, self._destination, self.lines, levels=levels)
+        return QuickLog(name, self._destination, self.lines, levels=levels, more=more)
 
     def reopen(self) -> None:
         """Continue in a new file if the old one was moved away."""

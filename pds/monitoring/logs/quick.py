@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from pds.monitoring.logs.destination import LogDestination
 from pds.monitoring.logs.lines import JsonLines
 
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _DEBUG_AND_INFO: Final = frozenset({"debug", "info"})
 
 
@@ -39,8 +41,11 @@ class QuickLog:
         lines: JsonLines,
         *,
         levels: frozenset[str],
+        more: Mapping[str, Any] = _NOTHING,
     ) -> None:
+        """`more` fields are in every line."""
         self.levels = levels
+        self._more = more
         self._name = name
         self._destination = destination
         self._lines = lines
@@ -48,6 +53,8 @@ class QuickLog:
     def write(self, level: str, fields: Mapping[str, Any]) -> None:
         """See `Log.write`. Needs a running event loop."""
         now = self._lines.clock()
+        if self._more:
+            fields = {**fields, **self._more}
         # Rendered when written: a batch costs a quarter of the same lines rendered one by one.
         self._destination.write_soon(partial(self._lines.render, level, self._name, fields, now))
 

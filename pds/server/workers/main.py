@@ -90,7 +90,9 @@ async def _serve(spec: WorkerSpec, logs: Logs, listening: Sequence[socket.socket
         # After the last request: others may still need what only this worker does.
         stack.push_async_callback(leave, ctx, spec.number)
         more_routes = () if spec.more_routes is None else spec.more_routes(ctx)
-        app = make_app(ctx, more_routes=more_routes, request_log=logs.quick(LOGGER))
+        app = make_app(
+            ctx, more_routes=more_routes, request_log=logs.quick(LOGGER, worker=spec.number)
+        )
         await serve_shared(stack, app, listening)
         tune_garbage_collector()
         serving.set()

@@ -212,6 +212,13 @@ async def test_lines_that_may_wait_keep_their_order_and_their_time(file: Path) -
     assert times == sorted(times)
 
 
+async def test_lines_that_may_wait_name_the_process_if_there_are_several(file: Path) -> None:
+    logs = configure_logs(destination=str(file))
+    logs.quick("pds.requests", worker=2).write("info", {"event": "request", "status": 200})
+    logs.flush()
+    assert [(line["worker"], line["status"]) for line in lines_in(file)] == [(2, 200)]
+
+
 async def test_lines_that_may_wait_are_written_after_a_moment_or_when_they_are_many(
     file: Path,
 ) -> None:
