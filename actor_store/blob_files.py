@@ -38,6 +38,8 @@ class Transactions(Protocol):
 
     async def read_in_thread(self, did: str, fn: Callable[[ActorStoreReader], T]) -> T: ...
 
+    async def until_durable(self, did: str) -> bool: ...
+
 
 class BlobFiles:
     """Keeps a blob store consistent with the actors' rows."""
@@ -96,7 +98,8 @@ class BlobFiles:
             except BaseException:
                 await self._discard(did, temp.key)
                 raise
-            if tracked.orphaned_key is not None:
+            # Until then, a power failure may bring the row of the earlier upload back.
+            if tracked.orphaned_key is not None and await self._store.until_durable(did):
                 await self._discard(did, tracked.orphaned_key)
             if tracked.promote is not None:
                 await self._keep(did, tracked.promote)
@@ -111,7 +114,8 @@ class BlobFiles:
                 did, lambda actor: actor.blob.set_takedown(cid, takedown_ref)
             )
             # The row hides the blob; moving the bytes keeps them from being served otherwise.
-            await self._blob_store.quarantine(did, cid)
+            if await self._store.until_durable(did):
+                await self._blob_store.quarantine(did, cid)
             return kept or takedown_ref
 
     async def restore(self, did: str, cid: Cid) -> None:
@@ -170,7 +174,10 @@ class BlobFiles:
         return SweptUploads(len(changes.unused), size_bytes, len(parts))
 
     def delete_soon(self, did: str, leftovers: Iterable[BlobChanges]) -> None:
-        """Delete in the background the bytes that a committed transaction has left unused."""
+        """Delete in the background the bytes that a committed transaction has left unused.
+
+        Not before it is durable: a power failure may bring back the records that refer to them.
+        """
         task = asyncio.get_running_loop().create_task(self._delete(did, list(leftovers)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -212,6 +219,8 @@ class BlobFiles:
     async def _delete(self, did: str, leftovers: list[BlobChanges]) -> None:
         unused = [cid for changes in leftovers for cid in changes.unused]
         keys = [key for changes in leftovers for key in changes.orphaned_keys]
+        if not await self._store.until_durable(did):
+            return
         try:
             async with self._locks[did]:
                 await self._delete_bytes(did, await self._still_unused(did, unused), keys)

@@ -326,6 +326,17 @@ class ActorStore:
         self._closed = True
         await asyncio.to_thread(self._close_files)
 
+    async def until_durable(self, did: str) -> bool:
+        """Wait until all that was committed so far is durable, if it is to be.
+
+        Return whether the actor's commits are; after a failed sync, nobody knows what is there.
+        """
+        durability = self._settings.durability
+        over = asyncio.get_running_loop().create_future()
+        durability.when_durable(lambda: over.set_result(None))
+        await asyncio.shield(over)
+        return durability.failure_of(self.layout.store(did)) is None
+
     def _close_files(self) -> None:
         # The client of an import may be gone without the import having noticed.
         for work in [*self._long_work]:

@@ -38,7 +38,7 @@ class ChangeWatch:
 
         Inside a transaction it does nothing, so that nobody keeps what may be rolled back.
         """
-        if self._has_looked or self._db.connection.in_transaction:
+        if self._has_looked or self._db.in_transaction:
             return
         version = self._db.value("PRAGMA data_version")
         if version != self._version:

@@ -143,6 +143,14 @@ class Database:
         """Return the number of rows changed by the last INSERT, UPDATE or DELETE."""
         return self.connection.changes()
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        try:
+            return self.connection.in_transaction
+        except apsw.Error as exc:
+            raise self._error(exc) from exc
+
     def transaction(self, *, lasting: bool = True) -> WriteTransaction:
         """Return a `with` block for one write transaction: committed at its end, or rolled back.
 

@@ -21,7 +21,7 @@ class KeptAccounts:
     """Accounts by DID and by handle. Inside a transaction it knows none, and keeps none."""
 
     def __init__(self, db: Database, watch: ChangeWatch) -> None:
-        self._connection = db.connection
+        self._db = db
         self._watch = watch
         self._by_did: dict[str, ActorAccount] = {}
         self._by_handle: dict[str, ActorAccount] = {}
@@ -29,7 +29,7 @@ class KeptAccounts:
 
     def find(self, did: str) -> ActorAccount | None:
         """Return the account with a DID, if it is kept."""
-        if self._connection.in_transaction:
+        if self._db.in_transaction:
             return None
         self._watch.look()
         return self._by_did.get(did)
@@ -37,14 +37,14 @@ class KeptAccounts:
     def find_by_handle(self, handle: str) -> ActorAccount | None:
         """Return the account with a handle, ignoring case, if it is kept."""
         # SQLite ignores the case of no other letters.
-        if self._connection.in_transaction or not handle.isascii():
+        if self._db.in_transaction or not handle.isascii():
             return None
         self._watch.look()
         return self._by_handle.get(handle.lower())
 
     def keep(self, account: ActorAccount) -> None:
         """Keep an account that has been read since it was looked for here."""
-        if self._connection.in_transaction:
+        if self._db.in_transaction:
             return  # It may be rolled back.
         _put(self._by_did, account.did, account)
         if account.handle is not None and account.handle.isascii():

@@ -74,6 +74,8 @@ def make_app(
     ctx.requests.count_by_name(ctx.lexicons.iter_methods())
     add_observed(app, routes, ctx, request_log or PlainLog(LOGGER))
     app.on_shutdown.append(end_subscriptions)
+    if ctx.peers.is_alone:
+        app.on_startup.append(_follow_events)
     return app
 
 
@@ -159,6 +161,12 @@ def _group_of(ctx: ReadContext, request: web.BaseRequest) -> str:
 
 def _peer(request: web.BaseRequest) -> str:
     return request.remote or ""
+
+
+async def _follow_events(app: web.Application) -> None:
+    # Only now can relays that hear of an event reach the server.
+    ctx = app[CONTEXT]
+    ctx.event_log.on_append(ctx.crawlers.notify_soon)
 
 
 async def end_subscriptions(app: web.Application) -> None:

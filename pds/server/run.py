@@ -128,8 +128,6 @@ async def serve(
                 more_routes=more_routes,
                 reopen_logs=_reopen(logs),
             )
-        # Only now can relays that hear of an event reach the server.
-        ctx.event_log.on_append(ctx.crawlers.notify_soon)
         if metrics_port is not None:
             await _listen_for_metrics(stack, metrics_port, ctx)
         tune_garbage_collector()

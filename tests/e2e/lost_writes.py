@@ -75,8 +75,10 @@ class Base:
             before = b"" if base is None else base.read_bytes()
             path.write_bytes(_remains(before, file, random))
         elif base is None and ".sqlite" not in path.name:
-            kept = random.randint(max(file.synced_bytes, 0), path.stat().st_size)
-            os.truncate(path, kept)
+            # A smaller one has the number of a file that was deleted, and was not synced itself.
+            size = path.stat().st_size
+            synced = file.synced_bytes if file.synced_bytes <= size else 0
+            os.truncate(path, random.randint(max(synced, 0), size))
 
 
 def _remains(before: bytes, file: _File, random: Random) -> bytes:

@@ -91,7 +91,12 @@ class Client:
             url = f"{self.server.url}/xrpc/com.atproto.sync.getBlob"
             params = {"did": did, "cid": str(Cid.of_raw(data))}
             async with self.http.get(url, params=params) as response:
-                assert (response.status, await response.read()) == (200, data)
+                found = await response.read()
+                assert (response.status, found) == (200, data), (
+                    params,
+                    response.status,
+                    len(found),
+                )
 
     @staticmethod
     def _records_of(did: str, state: State) -> State:

@@ -81,6 +81,8 @@ class FirstProcess:
         )
         stack.push_async_callback(workers.stop)
         await workers.start()
+        # Only now can relays that hear of an event reach the server.
+        ctx.event_log.on_append(ctx.crawlers.notify_soon)
         loop = asyncio.get_running_loop()
         replacing: set[asyncio.Task[None]] = set()
 

@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from actor_store.blob_store.base import BlobFileMissing
 from database.connection import Database, SqlValue
 from pds.server.failed_sync import end_after_failed_sync
+from repo.cid import Cid
+from tests.pds.api.blobs import uploaded
 from tests.pds.api.firehose import Message, subscribed
 from tests.pds.api.records import create as create_record
 from tests.pds.conftest import Account, Pds, Reply
@@ -76,6 +79,29 @@ async def test_a_change_is_answered_when_every_file_that_it_wrote_is_synced(
     assert not changing.done()
     let_go()
     assert (await changing).status == 200
+
+
+async def test_bytes_are_deleted_when_the_deletion_of_their_record_is_synced(
+    pds: Pds, alice: Account, disk: Disk
+) -> None:
+    """A power failure before that would bring the record back, without its blob."""
+    blob = await uploaded(pds, alice)
+    note = {"$type": "com.example.note", "blob": blob}
+    made = await create_record(pds, alice, note, collection="com.example.note", validate=False)
+    rkey = made.json["uri"].rpartition("/")[2]
+    let_go = disk.hold("store.sqlite-wal")
+    disk.begun.clear()
+    body = {"repo": alice.did, "collection": "com.example.note", "rkey": rkey}
+    deleting = asyncio.ensure_future(pds.post("com.atproto.repo.deleteRecord", body, alice.auth))
+    await begun(disk, "store")
+    await asyncio.sleep(0.05)
+    opened = await pds.ctx.blob_store.open(alice.did, Cid.parse(blob["ref"]["$link"]))
+    await opened.close()
+    let_go()
+    assert (await deleting).status == 200
+    await pds.ctx.actor_store.blob_files.settle()
+    with pytest.raises(BlobFileMissing):
+        await pds.ctx.blob_store.open(alice.did, Cid.parse(blob["ref"]["$link"]))
 
 
 @pytest.mark.parametrize("database", ["store", "sequencer"])

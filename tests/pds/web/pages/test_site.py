@@ -14,9 +14,11 @@ from aiohttp.test_utils import TestServer
 
 from actor_store.errors import RepoNotFound
 from database.errors import DatabaseBusy
+from pds.monitoring.logs.quick import PlainLog
 from pds.rate_limits.limit import Limit, by_ip
 from pds.rate_limits.limiter import RateLimiter
 from pds.rate_limits.memory import MemoryStore
+from pds.server.observer import add_observed
 from pds.translations.languages import NAMES
 from pds.web.pages.errors import PageError
 from pds.web.pages.form import Form
@@ -58,7 +60,7 @@ async def serve(pds: Pds, limiter: RateLimiter | None) -> AsyncIterator[Served]:
         return visit.redirect("/page", notice="Done: 100 % <i>" + form.text("said"))
 
     app = web.Application()
-    app.add_routes([site.get("/page", show), site.post("/page", do)])
+    add_observed(app, [site.get("/page", show), site.post("/page", do)], pds.ctx, PlainLog("pages"))
     async with TestServer(app) as server:
         yield Served(pds.public_url, str(server.make_url("")).rstrip("/"), pds.http)
 
