@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pds import context
+from pds import read_context
 from pds.api import METHODS
 from pds.server import app
 from repo.lexicon import Lexicons
@@ -34,7 +34,7 @@ async def pds(
 ) -> AsyncIterator[Pds]:
     """A server with the endpoint of the recipe."""
     lexicons = Lexicons(own=[json.loads(block("json", "lexicon"))])
-    monkeypatch.setattr(context, "default_lexicons", lambda: lexicons)
+    monkeypatch.setattr(read_context, "default_lexicons", lambda: lexicons)
     module: dict[str, Any] = {"__name__": "example"}
     exec(block("python", "methods = XrpcMethods()"), module)  # noqa: S102
     monkeypatch.setattr(app, "METHODS", (*METHODS, module["methods"]))

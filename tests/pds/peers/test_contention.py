@@ -21,7 +21,8 @@ from tests.processes import clean_environment
 from tests.warm_python import start_python
 
 PROCESSES = 3
-ROUNDS = 60
+ROUNDS = 64
+"""A multiple of `contender.AT_ONCE`."""
 
 
 def test_three_processes_write_to_the_service_database_and_the_did_cache(tmp_path: Path) -> None:
