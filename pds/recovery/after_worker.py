@@ -20,9 +20,9 @@ from pds.recovery.stores import mend_store
 if TYPE_CHECKING:
     from pds.context import AppContext
 
-WINDOW_S: Final = 120.0
-"""How long before its end a worker may have made a commit that it has not told of: as long as it
-may hang before it is killed, and as clocks of files may be off."""
+_MARGIN_S: Final = 90.0
+"""How much longer than it may hang before it is killed a worker may have had a commit that it has
+not told of: as long as a start takes, and as clocks of files may be off."""
 
 _log = structlog.get_logger(__name__)
 
@@ -33,10 +33,11 @@ async def mend_after(ctx: AppContext, worker: int, *, workers: int) -> None:
     Raises `DatabaseError` if the log cannot be written.
     """
     started = time.monotonic()
+    window_s = ctx.settings.service.worker_timeout_ms / 1000 + _MARGIN_S
     files = await asyncio.to_thread(find_stores, ctx.actor_store.layout)
     suspects = [
         did
-        for did in files.changed_since(time.time() - WINDOW_S)
+        for did in files.changed_since(time.time() - window_s)
         if owner_number(did, workers) == worker
     ]
     mended = 0
