@@ -108,9 +108,9 @@ def told(fn: Callable[Concatenate[Ctx, P], None]) -> Callable[Concatenate[Ctx, P
     return fn
 
 
-def telling(fn: Callable[Concatenate[Any, P], None], *args: P.args, **_: P.kwargs) -> bytes:
+def telling(fn: Callable[Concatenate[Any, P], None], *args: P.args, **kwargs: P.kwargs) -> bytes:
     """Return the message that calls a `told` function in the process that gets it."""
-    return encode((TELL, 0, _name_of(fn), args, {}))
+    return encode((TELL, 0, _name_of(fn), args, kwargs))
 
 
 def _register(fn: Callable[..., Awaitable[Any]]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from pds.peers.calls import HasPeers, by_first, telling, told
+from pds.peers.calls import HasPeers, by_all, by_first, telling, told
 
 if TYPE_CHECKING:
     import asyncio
@@ -39,7 +39,7 @@ def append_events(ctx: EventContext, events: list[EncodedEvent]) -> asyncio.Futu
 async def delete_events_of(ctx: EventContext, did: str, *, keep_seq: int) -> None:
     """Delete the events of `did` except `keep_seq`, the one that announces its deletion."""
     await ctx.event_log.delete_events_of(did, keep_seq=keep_seq)
-    ctx.peers.tell_others(telling(drop_frames))
+    await _drop_frames(ctx)
 
 
 @by_first
@@ -69,8 +69,8 @@ def take_frames(ctx: EventContext, first_seq: int, frames: Sequence[bytes]) -> N
     ctx.sequencer.ring.publish(first_seq, frames)
 
 
-@told
-def drop_frames(ctx: EventContext) -> None:
+@by_all
+async def _drop_frames(ctx: EventContext) -> None:
     """Forget frames in memory, because some have been deleted from the log."""
     ctx.sequencer.ring.clear()
 

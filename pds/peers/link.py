@@ -59,10 +59,7 @@ class Link:
 
         Cancelling cancels it there, too.
         """
-        channel = self._channel
-        if channel is None or not channel.is_open:
-            channel = await self._connect(CONNECT_S)
-        return await self._call(channel, name, args, kwargs)
+        return await self._call(await self._connect(CONNECT_S), name, args, kwargs)
 
     async def ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call like `call`, but raise `PeerGone` at once if the process is not there."""

@@ -76,7 +76,7 @@ class PeerService:
             return
         name, args, kwargs = rest
         if kind == TELL:
-            TOLD[name](self._ctx, *args)
+            TOLD[name](self._ctx, *args, **kwargs)
             return
         # A function that returns a future needs no task.
         call = asyncio.ensure_future(self._begin(name, args, kwargs))

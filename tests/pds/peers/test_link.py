@@ -177,7 +177,7 @@ async def test_cancelling_a_call_cancels_what_it_does(pair: Pair) -> None:
 async def test_what_is_told_arrives_between_the_calls(pair: Pair) -> None:
     await where(pair.worker, 1)
     assert pair.worker.peers.first is not None
-    pair.worker.peers.first.tell(telling(note, 2))
+    pair.worker.peers.first.tell(telling(note, value=2))
     await where(pair.worker, 3)
     assert pair.first.done == [1, 2, 3]
 
