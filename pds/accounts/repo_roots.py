@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -135,14 +135,14 @@ class RepoRoots:
         *,
         limit: int,
         after: tuple[str, str] | None = None,
-        queued: Mapping[str, tuple[Cid, str]] | None = None,
+        queued: Sequence[Mapping[str, tuple[Cid, str]]] | None = None,
     ) -> list[ListedRepo]:
         """Return a page of repos in any state, in the order their accounts were created.
 
         `after` is the `created_at` and DID of the last one on the previous page; `queued` has the
-        heads that wait in all processes of the server.
+        heads that wait in each process of the server.
         """
-        queued = self._pending if queued is None else queued
+        queued = [self._pending] if queued is None else queued
         # A condition that the first page does without would make each page read all before it.
         created_at, did = after or ("", "")
         return [_listed(row, queued) for row in self._db.all(_PAGE, (created_at, did, limit))]
@@ -194,9 +194,10 @@ class RepoRoots:
             self._flush_later()
 
 
-def _listed(row: tuple[Any, ...], queued: Mapping[str, tuple[Cid, str]]) -> ListedRepo:
+def _listed(row: tuple[Any, ...], queued: Sequence[Mapping[str, tuple[Cid, str]]]) -> ListedRepo:
     did, head, rev, created_at, takedown_ref, deactivated_at = row
-    if did in queued:
-        cid, rev = queued[did]
+    waiting = [heads[did] for heads in queued if did in heads]
+    if waiting:
+        cid, rev = max(waiting, key=lambda one: one[1])
         head = str(cid)
     return ListedRepo(did, head, rev, created_at, status_from(takedown_ref, deactivated_at))

@@ -20,15 +20,12 @@ async def list_repos(
 
     No head is older than an answered commit, unless a process hangs that has made it.
     """
-    queued: dict[str, tuple[Cid, str]] = {}
+    roots = ctx.accounts.repo_roots
     # Asked before the rows are read: what is written meanwhile is in them.
-    for heads in await in_time(_queued_heads(ctx)) or [ctx.accounts.repo_roots.queued]:
-        for did, (cid, rev) in heads.items():
-            if did not in queued or queued[did][1] < rev:
-                queued[did] = (cid, rev)
-    return ctx.accounts.repo_roots.list(limit=limit, after=after, queued=queued)
+    queued = await in_time(_queued_heads(ctx)) or [roots.queued]
+    return roots.list(limit=limit, after=after, queued=queued)
 
 
 @by_all
 async def _queued_heads(ctx: ReadContext) -> Mapping[str, tuple[Cid, str]]:
-    return dict(ctx.accounts.repo_roots.queued)
+    return ctx.accounts.repo_roots.queued
