@@ -72,7 +72,6 @@ def dev(port: int, plc_port: int, data: Path, host: str) -> None:
             stack.push_async_callback(replicator.stop)
 
     def begin(ctx: AppContext) -> None:
-        ctx.administration.examinations.environ = {**os.environ, **environ}
         _welcome(settings, env_file)
         if replicator is not None:
             replicator.start()

@@ -84,7 +84,6 @@ def serve(replica_url: str | None, take_over: bool, env_file: Path | None) -> No
         blobs = await asyncio.to_thread(_count_blobs, settings)
 
     def begin(ctx: AppContext) -> None:
-        ctx.administration.examinations.environ = variables.values
         _announce(ctx, blobs)
         if replicator is not None:
             replicator.start()

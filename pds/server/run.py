@@ -83,20 +83,12 @@ async def serve(
         predecessor = Predecessor.find(settings.data_directory) if take_over else None
         if predecessor is None:
             return None
-        stack.callback(predecessor.close)
-        # Whatever takes time, or may be wrong, comes before the other server is let go.
-        refuse_unfinished(settings.data_directory)
-        ports = Ports.take(stack, settings, predecessor.ports)
-        with without_collector():
-            default_lexicons()
-        lock = await predecessor.end(settings.data_directory)
-        predecessor.close()
+        lock, ports = await _replace(stack, settings, predecessor)
         return lock
 
     async def start(stack: AsyncExitStack, lock: DataDirectoryLock) -> None:
         refuse_unfinished(settings.data_directory)
         served = ports or Ports.take(stack, settings, {})
-        port, metrics_port = served.http, served.metrics
         reserve = DiskReserve(settings.data_directory, settings.did_cache_db_path)
         reserve.release_if_full()
         _warn_of_new(settings, make_directories(settings))
@@ -107,6 +99,7 @@ async def serve(
         with without_collector():
             ctx = await open_app_context(settings, recover, None if first is None else first.peers)
         stack.push_async_callback(ctx.close)
+        ctx.administration.examinations.environ = environ
         end_after_failed_sync(ctx, partial(_stop, stack))
         if ctx.bucket is not None:
             # It logs what keeps S3 from working, which is no reason not to start.
@@ -117,33 +110,53 @@ async def serve(
                 more_routes=() if more_routes is None else more_routes(ctx),
                 request_log=None if logs is None else logs.quick(LOGGER),
             )
-            await port.listen(stack, app)
+            await served.http.listen(stack, app)
         else:
             await first.start_workers(
                 stack,
                 ctx,
-                port,
+                served.http,
                 lock,
                 environ=environ or {},
                 more_routes=more_routes,
                 reopen_logs=_reopen(logs),
             )
-        if metrics_port is not None:
-            await _listen_for_metrics(stack, metrics_port, ctx)
+        if served.metrics is not None:
+            await _listen_for_metrics(stack, served.metrics, ctx)
         tune_garbage_collector()
-        ctx.upload_sweep.start()
-        if ctx.retention is not None:
-            ctx.retention.start()
-        ctx.administration.sampler.start()
-        if ctx.oauth is not None:
-            ctx.oauth.sweep.start()
-            stack.push_async_callback(_end, asyncio.create_task(attend_moves(Moving(ctx))))
-        stack.push_async_callback(_end, asyncio.create_task(reserve.keep_from_now_on()))
+        _begin_background_work(stack, ctx, reserve)
         offer = Offer(settings.data_directory, served.sockets)
         stack.push_async_callback(offer.close)
         on_ready(ctx)
 
     await run_until_stopped(settings, start, logs=logs, take_place=take_place)
+
+
+async def _replace(
+    stack: AsyncExitStack, settings: Settings, predecessor: Predecessor
+) -> tuple[DataDirectoryLock, Ports]:
+    """Let a running server end, and return its lock and the ports of this one."""
+    stack.callback(predecessor.close)
+    # Whatever takes time, or may be wrong, comes before the other server is let go.
+    refuse_unfinished(settings.data_directory)
+    ports = Ports.take(stack, settings, predecessor.ports)
+    with without_collector():
+        default_lexicons()
+    lock = await predecessor.end(settings.data_directory)
+    predecessor.close()
+    return lock, ports
+
+
+def _begin_background_work(stack: AsyncExitStack, ctx: AppContext, reserve: DiskReserve) -> None:
+    """Start what one process of a server does beside requests, until `stack` closes."""
+    ctx.upload_sweep.start()
+    if ctx.retention is not None:
+        ctx.retention.start()
+    ctx.administration.sampler.start()
+    if ctx.oauth is not None:
+        ctx.oauth.sweep.start()
+        stack.push_async_callback(_end, asyncio.create_task(attend_moves(Moving(ctx))))
+    stack.push_async_callback(_end, asyncio.create_task(reserve.keep_from_now_on()))
 
 
 async def run_until_stopped(
