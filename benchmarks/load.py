@@ -33,6 +33,8 @@ class Result:
     """Megabytes (10^6) received each second, headers included."""
     p50_ms: float
     p99_ms: float
+    requests: int = 0
+    """How many were answered."""
 
 
 def median(results: Sequence[Result]) -> Result:
@@ -77,8 +79,16 @@ def create(server: Server, repo: Repo, *, connections: int, seconds: float) -> R
 
 
 def replay(server: Server, file: str, *, connections: int, seconds: float) -> Result:
-    """Send each request of a file once, until the time or the file is over. Raises `LoadFailed`."""
-    return _run(server, ["replay", file], connections=connections, seconds=seconds)
+    """Send each request of a file once until the time is over.
+
+    Raises `LoadFailed`, also if the file is over before: the server would be faster than shown.
+    """
+    with Path(file).open() as lines:
+        number = sum(1 for _ in lines)
+    result = _run(server, ["replay", file], connections=connections, seconds=seconds)
+    if result.requests >= number - connections:
+        raise LoadFailed(f"the server has answered all {number:,} requests that were prepared")
+    return result
 
 
 def parse_result(output: str) -> Result:
@@ -100,6 +110,7 @@ def parse_result(output: str) -> Result:
         mb_s=found["bytes"] / 1e6 / duration_s,
         p50_ms=found["p50_us"] / 1e3,
         p99_ms=found["p99_us"] / 1e3,
+        requests=found["requests"],
     )
 
 

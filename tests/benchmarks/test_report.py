@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import load
 from benchmarks.archive import CarFigures
 from benchmarks.hold import HoldFigures
 from benchmarks.load import LoadFailed, Result, parse_result
@@ -14,6 +15,7 @@ from benchmarks.memory import Memory
 from benchmarks.report import BEGIN, END, Run, tables, write_readme
 from benchmarks.s3 import S3Figures
 from benchmarks.scenarios import SCENARIOS
+from benchmarks.servers import Server
 
 
 def measured(version: str, speed: float, memory_mib: float) -> Measured:
@@ -120,7 +122,9 @@ def test_result_of_wrk_is_read() -> None:
         'Running 1s test\nRESULT {"requests":500,"bytes":2000000,"duration_us":2000000,'
         '"p50_us":1500,"p99_us":9000,"refused":0,"broken":0}\n'
     )
-    assert parse_result(output) == Result(requests_s=250, mb_s=1, p50_ms=1.5, p99_ms=9)
+    assert parse_result(output) == Result(
+        requests_s=250, mb_s=1, p50_ms=1.5, p99_ms=9, requests=500
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,3 +151,19 @@ def test_s3_is_judged_beside_aiobotocore() -> None:
     report = tables(run(ours, None), SCENARIOS)
     assert row(report, "MiB/s to S3")[1:] == ["29.1", "–", "0.91×", "≥ 0.8×", "met"]
     assert row(report, "MiB/s from S3")[1:] == ["320", "–", "0.50×", "≥ 0.8×", "missed"]
+
+
+@pytest.mark.parametrize(("answered", "is_measured"), [(80, True), (95, False), (100, False)])
+def test_a_load_that_runs_out_of_requests_measures_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answered: int, is_measured: bool
+) -> None:
+    requests = tmp_path / "requests"
+    requests.write_text("GET\t/\t\t\t\t\n" * 100)
+    result = Result(answered / 2, 1.0, 1.0, 2.0, requests=answered)
+    monkeypatch.setattr(load, "_run", lambda *_, **__: result)
+    server = Server("holdfast", "1", "http://127.0.0.1:1", "", 1)
+    if is_measured:
+        assert load.replay(server, str(requests), connections=8, seconds=2) is result
+        return
+    with pytest.raises(LoadFailed, match="all 100 requests"):
+        load.replay(server, str(requests), connections=8, seconds=2)
