@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.browser import Browser, find_browser
@@ -40,6 +41,14 @@ def alice(network: Network) -> Person:
 @pytest.fixture
 def bob(network: Network) -> Person:
     return network.join()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    # A connection that is kept would lead to a server that has ended since.
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield session
 
 
 @pytest.fixture(scope="package")

@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,14 +45,6 @@ def server(
     server = ForkedServer(forking, data, free_port(), free_port(), workers=request.param)
     yield server
     server.kill()
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    # A connection that is kept would lead to a server that has ended since.
-    connector = aiohttp.TCPConnector(force_close=True)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        yield session
 
 
 @pytest.mark.timeout(60 + 6 * max(KILLS.values()))

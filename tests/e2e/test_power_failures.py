@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -38,14 +38,6 @@ def server(forking: Zygote, tmp_path: Path) -> Iterator[ForkedServer]:
     server = ForkedServer(forking, tmp_path / "data", free_port(), free_port())
     yield server
     server.kill()
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    # A connection that is kept would lead to a server that has ended since.
-    connector = aiohttp.TCPConnector(force_close=True)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        yield session
 
 
 @pytest.mark.timeout(60 + 10 * FAILURES)
