@@ -7,5 +7,5 @@ from __future__ import annotations
 
 
 def per_process(bound: int, processes: int) -> int:
-    """Return the part of each of `processes` that together stay within a bound, or one each."""
-    return max(1, -(-bound // processes))
+    """Return the part of a bound that each of `processes` has, rounded up: at least one."""
+    return -(-bound // processes)
